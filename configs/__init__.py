@@ -1,0 +1,1 @@
+"""Configurations and default weights that ship with Sightline."""

@@ -1,0 +1,1 @@
+"""Off the vehicle: open a drive, replay it, look at it."""

@@ -1,0 +1,1 @@
+"""The command `sightline`: its frame, and the verbs that the vehicle needs."""

@@ -1,0 +1,230 @@
+"""One YAML file per vehicle or bench, loaded once into a frozen type.
+
+Unknown keys are refused; an error names file, line, key, value and what is allowed. A drive's folder holds the
+whole configuration that drove, defaults included.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from runtime.contracts.errors import ConfigError
+from runtime.contracts.source import Pacing
+
+if TYPE_CHECKING:
+    import yaml
+
+DEFAULT_CONFIG = "bench.yaml"
+DEFAULT_MODEL = "pilotnet.onnx"
+
+
+class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the model is run."""
+
+    backend: str = "onnxruntime"
+    providers: Annotated[tuple[str, ...], Meta(min_length=1)] = ("CPUExecutionProvider",)
+    threads: Annotated[int, Meta(ge=1, le=64)] = 1
+    optimisation: Literal["all", "extended", "basic", "none"] = "all"
+
+
+class VehicleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The vehicle, and what is assumed of it where the source tells nothing."""
+
+    wheelbase_m: Annotated[float, Meta(gt=0.0, le=20.0)] = 2.7
+    assumed_speed_mps: Annotated[float, Meta(ge=0.0, le=100.0)] = 15.0
+
+
+class EnvelopeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a command may ask of the vehicle."""
+
+    max_steering_angle_rad: Annotated[float, Meta(gt=0.0, le=1.5)] = 0.6
+    max_steering_rate_radps: Annotated[float, Meta(gt=0.0, le=20.0)] = 0.8
+    max_lateral_acceleration_mps2: Annotated[float, Meta(gt=0.0, le=20.0)] = 4.0
+    max_acceleration_mps2: Annotated[float, Meta(gt=0.0, le=20.0)] = 2.5
+    max_deceleration_mps2: Annotated[float, Meta(gt=0.0, le=20.0)] = 8.0
+    max_jerk_mps3: Annotated[float, Meta(gt=0.0, le=200.0)] = 30.0
+
+
+class DecisionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The decision chain. In real-time pacing a command that is out after the deadline is recorded and not used."""
+
+    deadline_ms: Annotated[float, Meta(gt=0.0, le=10_000.0)] = 100.0
+    fallback_deceleration_mps2: Annotated[float, Meta(ge=0.0, le=10.0)] = 1.5
+    envelope: EnvelopeConfig = EnvelopeConfig()
+
+
+class BusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Endpoints. `ipc` sockets live in a private folder of the run; tcp is for loopback only until it has keys."""
+
+    transport: Literal["ipc", "tcp"] = "ipc"
+    tcp_viewers: str = "tcp://127.0.0.1:5590"
+    tcp_pictures: str = "tcp://127.0.0.1:5591"
+    tcp_link: str = "tcp://127.0.0.1:5592"
+
+    def __post_init__(self) -> None:
+        """Off loopback nothing is served without keys."""
+        for key in ("tcp_viewers", "tcp_pictures", "tcp_link"):
+            value = getattr(self, key)
+            if not re.fullmatch(r"tcp://(127(\.\d{1,3}){3}|\[::1\]|localhost):\d{1,5}", value):
+                raise ValueError(f"{key}: {value!r} is not on loopback; use tcp://127.0.0.1:PORT")
+
+
+class RecordConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The recorder and the link to it."""
+
+    segment_s: Annotated[float, Meta(ge=1.0, le=3600.0)] = 60.0
+    segment_mib: Annotated[int, Meta(ge=1, le=4096)] = 256
+    jpeg_quality: Annotated[int, Meta(ge=1, le=100)] = 80
+    sync_ms: Annotated[float, Meta(ge=0.0, le=1000.0)] = 50.0
+    link_sets: Annotated[int, Meta(ge=2, le=100_000)] = 600
+    link_mib: Annotated[int, Meta(ge=1, le=8192)] = 128
+    credit: Annotated[int, Meta(ge=1, le=10_000)] = 32
+    picture_slots: Annotated[int, Meta(ge=1, le=1024)] = 32
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that a run can be told. `model` is a path, relative to the file, or the name of a packaged one."""
+
+    model: str = DEFAULT_MODEL
+    source: str | None = None
+    pacing: Pacing | None = None  # None: lockstep where the source can wait, real-time where it cannot
+    engine: EngineConfig = EngineConfig()
+    vehicle: VehicleConfig = VehicleConfig()
+    decision: DecisionConfig = DecisionConfig()
+    bus: BusConfig = BusConfig()
+    record: RecordConfig = RecordConfig()
+
+
+def packaged(name: str) -> Path | None:
+    """The path of a configuration or model that ships with Sightline, None where there is no such one."""
+    path = Path(str(files("configs"))) / name
+    return path if path.is_file() else None
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a configuration file. Raises ConfigError naming file, line, key, value and what is allowed."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        found = packaged(path.name) if path.parent == Path() else None
+        if found is None:
+            raise ConfigError(
+                f"{path}: there is no such configuration; give a path or a packaged one: "
+                f"{', '.join(packaged_configs())}"
+            ) from None
+        return load_config(found)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+    config = parse_config(text, str(path))
+    return msgspec.structs.replace(config, model=str(_model_path(config.model, path)))
+
+
+def default_config() -> Config:
+    """The packaged configuration of the bench, which applies where none is given."""
+    return load_config(Path(DEFAULT_CONFIG))
+
+
+def packaged_configs() -> tuple[str, ...]:
+    """The names of the configurations that ship with Sightline."""
+    return tuple(sorted(entry.name for entry in files("configs").iterdir() if entry.name.endswith(".yaml")))
+
+
+def parse_config(text: str, where: str) -> Config:
+    """As `load_config`, from text; `where` names it in errors. Paths stay as they are written."""
+    import yaml  # noqa: PLC0415  (30 ms that `--help` does not need)
+
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where}: this is no YAML: {error}") from error
+    if root is not None:
+        _refuse_duplicate_keys(root, where)
+    try:
+        return msgspec.convert({} if values is None else values, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_explain(str(error), root, where)) from error
+
+
+def dump_config(config: Config) -> str:
+    """The configuration as YAML, defaults included."""
+    import yaml  # noqa: PLC0415
+
+    return str(yaml.safe_dump(msgspec.to_builtins(config), sort_keys=False))
+
+
+def _model_path(model: str, config_path: Path) -> Path:
+    beside = config_path.parent / model
+    if beside.is_file():
+        return beside.resolve()
+    return packaged(model) or beside
+
+
+def _explain(problem: str, root: yaml.Node | None, where: str) -> str:
+    """`file:line: key = value: what is allowed`, from msgspec's account of a problem."""
+    what, _, path = problem.partition(" - at `$")
+    keys: list[str | int] = [
+        int(index) if index else key for key, index in re.findall(r"\.([A-Za-z_]\w*)|\[(\d+)\]", path.rstrip("`"))
+    ]
+    unknown = re.search(r"unknown field `(.+?)`", what)
+    if unknown:
+        keys.append(unknown.group(1))
+    named = re.match(r"([a-z_]+): ", what)
+    if named:
+        keys.append(named.group(1))
+    line, value = _find(root, keys)
+    dotted = ".".join(str(key) for key in keys) or "the file"
+    if unknown:
+        return f"{where}:{line}: unknown key {dotted!r}; known here: {', '.join(_known_keys(keys[:-1]))}"
+    shown = "" if value is None else f" = {value}"
+    return f"{where}:{line}: {dotted}{shown}: {what[named.end() :] if named else what}"
+
+
+def _find(node: Any, keys: list[str | int]) -> tuple[int, str | None]:
+    """The line (from 1) and the text of the value at `keys`, or of the nearest that exists above it."""
+    line, value = 1, None
+    for key in keys:
+        if isinstance(key, int):
+            items = node.value if isinstance(getattr(node, "value", None), list) else []
+            found = items[key] if key < len(items) else None
+            line = found.start_mark.line + 1 if found is not None else line
+        else:
+            pairs = node.value if node is not None and node.id == "mapping" else []
+            name, found = next(((k, v) for k, v in pairs if k.value == key), (None, None))
+            line = name.start_mark.line + 1 if name is not None else line
+        if found is None:
+            return line, None
+        node, value = found, str(found.value) if found.id == "scalar" else None
+    return line, value
+
+
+def _known_keys(path: list[str | int]) -> tuple[str, ...]:
+    known: Any = Config
+    for key in path:
+        known = known.__annotations__ and {field.name: field.type for field in msgspec.structs.fields(known)}.get(
+            str(key)
+        )
+    return tuple(known.__struct_fields__)
+
+
+def _refuse_duplicate_keys(node: Any, where: str) -> None:
+    """YAML forbids a key twice; PyYAML lets the last one win in silence."""
+    if node.id == "mapping":
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                raise ConfigError(
+                    f"{where}:{line}: key {key.value!r} stands on line {seen[key.value]} already; remove one"
+                )
+            seen[key.value] = line
+            _refuse_duplicate_keys(value, where)
+    elif node.id == "sequence":
+        for value in node.value:
+            _refuse_duplicate_keys(value, where)

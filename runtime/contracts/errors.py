@@ -1,0 +1,57 @@
+"""The one exception tree.
+
+SightlineError           could not do it: exit code 2
+├── UsageError           the command line asks for something that does not exist
+├── ConfigError          a configuration file or value is wrong
+├── SourceError          frames cannot be had from where they were asked for
+├── ModelError           an ONNX file breaks the model contract
+├── EngineError          a back-end cannot run the model on this machine
+├── LinkError            a socket, endpoint or shared-memory ring cannot be used
+└── RecordError          a drive cannot be written or read
+
+Every message says what happened, where, with which value, and how to mend it.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a command answers to the shell."""
+
+    YES = 0
+    NO = 1  # diverged, tampered, incidents found where none were allowed
+    COULD_NOT = 2
+
+
+class SightlineError(Exception):
+    """Base of every error that a user can mend; its text is shown without a traceback."""
+
+
+class UsageError(SightlineError):
+    """The command line asks for something that does not exist."""
+
+
+class ConfigError(SightlineError):
+    """A configuration file or value is wrong."""
+
+
+class SourceError(SightlineError):
+    """Frames cannot be had from where they were asked for."""
+
+
+class ModelError(SightlineError):
+    """An ONNX file breaks the model contract."""
+
+
+class EngineError(SightlineError):
+    """A back-end cannot run the model on this machine."""
+
+
+class LinkError(SightlineError):
+    """A socket, an endpoint or a shared-memory ring cannot be used."""
+
+
+class RecordError(SightlineError):
+    """A drive cannot be written or read."""

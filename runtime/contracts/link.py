@@ -1,0 +1,122 @@
+"""The durable link's messages between the driving process (DEALER) and the recorder (ROUTER), as MessagePack.
+
+The driving process hands over one `MessageSet` per frame. The recorder grants credit, acknowledges what is on the
+disk, and sends nothing else. A set is identified by (session, sequence), so that one sent again after the recorder's
+return is written once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from runtime.contracts.errors import LinkError
+from runtime.contracts.messages import Gap
+
+
+class Payload(msgspec.Struct, frozen=True, array_like=True):
+    """One encoded message: its topic's full name, its sequence (the frame's, or -1), both times and the topic's own
+    bytes.
+    """
+
+    topic: str
+    sequence: int
+    t_source_ns: int
+    utc_ns: int
+    data: bytes
+
+
+class PictureRef(msgspec.Struct, frozen=True, array_like=True):
+    """A raw picture in the shared-memory ring: BGR uint8, height x width x 3, whole until the set is acknowledged."""
+
+    camera: str
+    slot: int
+    height: int
+    width: int
+
+
+class MessageSet(msgspec.Struct, frozen=True, array_like=True, tag="set"):
+    """All messages of one frame (or of one event between frames), handed over once."""
+
+    session: str
+    sequence: int
+    frame_sequence: int  # -1: belongs to no frame
+    t_source_ns: int
+    payloads: tuple[Payload, ...]
+    pictures: tuple[PictureRef, ...] = ()
+
+
+class LossNotice(msgspec.Struct, frozen=True, array_like=True, tag="loss"):
+    """The sender gave up sets; the recorder writes the gap. Takes the sequence after the last one lost."""
+
+    session: str
+    sequence: int
+    gap: Gap
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
+    """The sender asks for credit; sent at the start and whenever the recorder has been silent. Names the oldest set
+    it still holds.
+    """
+
+    session: str
+    ring_path: str
+    ring_slots: int
+    ring_slot_bytes: int
+    oldest_unacknowledged: int
+
+
+class Finish(msgspec.Struct, frozen=True, array_like=True, tag="finish"):
+    """The drive is over: everything up to `sequence` (not included) was handed over; seal the record and answer
+    `Finished`.
+    """
+
+    session: str
+    sequence: int
+
+
+class Acknowledge(msgspec.Struct, frozen=True, array_like=True, tag="ack"):
+    """All sets below `next_sequence` are on the disk; `credit` more may be under way beyond it."""
+
+    session: str
+    next_sequence: int
+    credit: int
+
+
+class Finished(msgspec.Struct, frozen=True, array_like=True, tag="finished"):
+    """The record is sealed."""
+
+    session: str
+
+
+ToRecorder = MessageSet | LossNotice | Hello | Finish
+ToDrive = Acknowledge | Finished
+
+_ENCODER = msgspec.msgpack.Encoder()
+_TO_RECORDER = msgspec.msgpack.Decoder(ToRecorder)
+_TO_DRIVE = msgspec.msgpack.Decoder(ToDrive)
+
+
+def encode(message: ToRecorder | ToDrive) -> bytes:
+    """A link message's bytes."""
+    return _ENCODER.encode(message)
+
+
+def decode_to_recorder(data: bytes | memoryview) -> ToRecorder:
+    """A message for the recorder. Raises LinkError on bytes that are none."""
+    message: ToRecorder = _decode(_TO_RECORDER, data)
+    return message
+
+
+def decode_to_drive(data: bytes | memoryview) -> ToDrive:
+    """A message for the driving process. Raises LinkError on bytes that are none."""
+    message: ToDrive = _decode(_TO_DRIVE, data)
+    return message
+
+
+def _decode(decoder: Any, data: bytes | memoryview) -> Any:
+    try:
+        return decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise LinkError(f"{len(data)} bytes on the durable link are no message of it: {error}") from error

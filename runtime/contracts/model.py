@@ -1,0 +1,220 @@
+"""The model contract: one ONNX file that carries its manifest in its own metadata.
+
+Identity is the SHA-256 of the ONNX without its metadata; the manifest names that hash, so that it cannot be moved to
+another network. The manifest is JSON under the metadata key `sightline.manifest`; `manifest_json_schema()` is its
+published schema.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from runtime.contracts import onnx_file
+from runtime.contracts.errors import ModelError
+
+METADATA_KEY = "sightline.manifest"
+
+Positive = Annotated[int, Meta(ge=1)]
+Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
+OutputQuantity = Literal["steering_angle_rad", "acceleration_mps2"]
+StateQuantity = Literal["speed_mps", "steering_angle_rad", "acceleration_mps2", "yaw_rate_radps"]
+
+
+class Crop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The part of the camera's picture that the network sees, as fractions of its height and width."""
+
+    top: Fraction = 0.0
+    bottom: Fraction = 1.0
+    left: Fraction = 0.0
+    right: Fraction = 1.0
+
+
+class Intrinsics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The pinhole camera that the network was trained with; pitch is positive down."""
+
+    horizontal_fov_rad: Annotated[float, Meta(gt=0.0, lt=3.1)]
+    aspect_ratio: Annotated[float, Meta(gt=0.0)]  # width / height of the whole picture
+    mount_height_m: float
+    pitch_rad: float
+
+
+class ImageInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A uint8 image tensor, 1 x height x width x 3 (NHWC) or 1 x 3 x height x width (NCHW). Normalisation is inside
+    the graph.
+    """
+
+    name: str
+    width: Positive
+    height: Positive
+    camera: str = "front"
+    layout: Literal["NHWC", "NCHW"] = "NHWC"
+    colour: Literal["BGR", "RGB"] = "BGR"
+    interpolation: Literal["area", "linear"] = "area"
+    crop: Crop = Crop()
+    intrinsics: Intrinsics | None = None
+
+
+class StateInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A float32 tensor of one element that takes a value of the vehicle's state, times `scale`."""
+
+    name: str
+    quantity: StateQuantity
+    scale: float = 1.0
+
+
+class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a quantity is read: element `index` of the flattened tensor `name`, times `scale`, is in the quantity's
+    unit and sign.
+
+    A network that steers in its own unit declares the scale: -0.4363 for one whose 1.0 means 25 degrees to the right.
+    `minimum` and `maximum` bound the scaled value; outside of them it is invalid.
+    """
+
+    name: str
+    quantity: OutputQuantity
+    minimum: float
+    maximum: float
+    index: Annotated[int, Meta(ge=0)] = 0
+    scale: float = 1.0
+
+
+class Recurrent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A hidden state: what comes out of `output` goes into `input` of the next pass.
+
+    It starts from `initial` in every element, and starts again as `reset` says: only with the drive, or after every
+    frame that was missing or dropped as well.
+    """
+
+    input: str
+    output: str
+    initial: float = 0.0
+    reset: Literal["drive-start", "gap"] = "gap"
+
+
+class AttributionOutput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A float32 tensor rows x columns (leading ones allowed): the signed map of `target` over the image input `image`.
+
+    The first cell is centred at (origin_y_px, origin_x_px) of the model input, its neighbours stride_*_px on, and
+    each sees field_*_px around its centre. `scale` takes it to the target's unit and sign.
+    """
+
+    output: str
+    method: str
+    layer: str
+    target: OutputQuantity
+    image: str
+    rows: Positive
+    columns: Positive
+    origin_y_px: float
+    origin_x_px: float
+    stride_y_px: float
+    stride_x_px: float
+    field_y_px: float
+    field_x_px: float
+    scale: float = 1.0
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a network takes and gives. `tolerance` is how far an output may be from the record's on other hardware
+    (absolute).
+    """
+
+    name: Annotated[str, Meta(min_length=1)]
+    graph_sha256: str
+    images: Annotated[tuple[ImageInput, ...], Meta(min_length=1)]
+    outputs: Annotated[tuple[Output, ...], Meta(min_length=1)]
+    states: tuple[StateInput, ...] = ()
+    recurrent: tuple[Recurrent, ...] = ()
+    attribution: AttributionOutput | None = None
+    tolerance: Annotated[float, Meta(ge=0.0)] = 1e-4
+    description: str = ""
+    schema_version: Literal[1] = 1
+
+    def __post_init__(self) -> None:
+        """Hold what single fields cannot."""
+        quantities = [output.quantity for output in self.outputs]
+        if "steering_angle_rad" not in quantities:
+            raise ValueError("outputs name no steering_angle_rad: without it nothing can be decided")
+        _refuse_twice("outputs.quantity", quantities)
+        tensors = [i.name for i in self.images] + [i.name for i in self.states] + [i.input for i in self.recurrent]
+        _refuse_twice("input tensor", tensors)
+        for output in self.outputs:
+            if not output.minimum < output.maximum:
+                raise ValueError(
+                    f"outputs.{output.quantity}: minimum {output.minimum} is not below maximum {output.maximum}"
+                )
+        for image in self.images:
+            if not (image.crop.top < image.crop.bottom and image.crop.left < image.crop.right):
+                raise ValueError(f"images.{image.name}.crop is empty: {image.crop}")
+        if self.attribution is not None:
+            if self.attribution.image not in [image.name for image in self.images]:
+                raise ValueError(f"attribution.image is {self.attribution.image!r}, which no image input is named")
+            if self.attribution.target not in quantities:
+                raise ValueError(f"attribution.target is {self.attribution.target!r}, which no output gives")
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """The cameras that the image inputs ask for, each once, in order."""
+        return tuple(dict.fromkeys(image.camera for image in self.images))
+
+    def output(self, quantity: OutputQuantity) -> Output | None:
+        """Where a quantity is read, None where the network does not give it."""
+        return next((output for output in self.outputs if output.quantity == quantity), None)
+
+
+def _refuse_twice(what: str, names: list[Any]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{what} {name!r} is named twice")
+
+
+def manifest_json_schema() -> dict[str, Any]:
+    """The published JSON Schema of the manifest (draft 2020-12)."""
+    return msgspec.json.schema(Manifest)
+
+
+def model_sha256(onnx: bytes) -> str:
+    """A model's identity: SHA-256 (hex) of the ONNX file's bytes without its metadata."""
+    return hashlib.sha256(onnx_file.without_metadata(onnx)).hexdigest()
+
+
+def attach_manifest(onnx: bytes, manifest: Manifest) -> bytes:
+    """The ONNX with the manifest in its metadata, bound to it by hash; an older manifest is replaced."""
+    bound = msgspec.structs.replace(manifest, graph_sha256=model_sha256(onnx))
+    text = msgspec.json.encode(bound).decode()
+    return onnx_file.with_metadata(onnx, METADATA_KEY, text)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of an ONNX file. Raises ModelError naming the field that is wrong, or the way to add a manifest."""
+    try:
+        onnx = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"model {path}: {error.strerror}; give the path of an ONNX file") from error
+    return manifest_of(onnx, str(path))
+
+
+def manifest_of(onnx: bytes, where: str) -> Manifest:
+    """As `read_manifest`, from bytes; `where` names them in errors."""
+    text = onnx_file.metadata(onnx, where).get(METADATA_KEY)
+    if text is None:
+        raise ModelError(
+            f"model {where} has no manifest (metadata key {METADATA_KEY!r}), so its units and signs are unknown; "
+            "add one with runtime.contracts.model.attach_manifest (see docs/model.md)"
+        )
+    try:
+        manifest = msgspec.json.decode(text, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise ModelError(f"model {where}: its manifest is wrong: {error}; see docs/model.md") from error
+    found = model_sha256(onnx)
+    if manifest.graph_sha256 != found:
+        raise ModelError(
+            f"model {where}: its manifest belongs to another network (graph_sha256 {manifest.graph_sha256[:12]}…, "
+            f"this network is {found[:12]}…); attach a manifest made for it"
+        )
+    return manifest

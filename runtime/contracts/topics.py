@@ -1,0 +1,83 @@
+"""The topics, in one table. Whoever publishes, records or shows a message finds here how.
+
+A message is encoded once, where it is made, in its topic's encoding; the bus, the record and the viewers carry those
+same bytes. JSON is the human view and what Foxglove decodes; tensors are MessagePack (registered with MCAP), because
+JSON loses NaN, infinity and bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from runtime.contracts import messages
+from runtime.contracts.errors import RecordError
+
+Encoding = Literal["json", "msgpack"]
+M = TypeVar("M", bound=msgspec.Struct)
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """One row: name (may hold `{camera}`), message type, schema name in MCAP, encoding, rate, the viewers' queue and
+    its policy.
+    """
+
+    name: str
+    type: type[msgspec.Struct]
+    schema_name: str
+    encoding: Encoding
+    rate: str  # expected
+    viewer_queue: (
+        int  # high-water mark of a viewer's socket; beyond it the newest is dropped (ZeroMQ PUB). 0: not shown
+    )
+    recorded: bool = True
+
+    def encode(self, message: msgspec.Struct) -> bytes:
+        """The message's one encoding."""
+        return _JSON.encode(message) if self.encoding == "json" else _MSGPACK.encode(message)
+
+    def decode(self, payload: bytes) -> Any:
+        """The message back from its bytes. Raises RecordError on bytes that are not one."""
+        try:
+            if self.encoding == "json":
+                return msgspec.json.decode(payload, type=self.type)
+            return msgspec.msgpack.decode(payload, type=self.type)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise RecordError(f"a message on {self.name} does not decode as {self.schema_name}: {error}") from error
+
+
+_JSON = msgspec.json.Encoder()
+_MSGPACK = msgspec.msgpack.Encoder()
+
+HEADER = Topic("/drive/header", messages.Header, "sightline.Header", "json", "once a segment", 2)
+CLOSING = Topic("/drive/closing", messages.Closing, "sightline.Closing", "json", "once a drive", 2)
+PICTURE = Topic(
+    "/camera/{camera}/image", messages.CompressedImage, "foxglove.CompressedImage", "json", "every frame", 2
+)
+MODEL_INPUT = Topic("/model/input", messages.TensorSet, "sightline.TensorSet", "msgpack", "every frame", 0)
+MODEL_OUTPUT = Topic("/model/output", messages.TensorSet, "sightline.TensorSet", "msgpack", "every frame", 0)
+VEHICLE = Topic("/vehicle/state", messages.VehicleSample, "sightline.VehicleSample", "json", "every frame", 2)
+DECISION = Topic("/decision", messages.Decision, "sightline.Decision", "json", "every frame", 2)
+ATTRIBUTION = Topic("/attribution", messages.Attribution, "sightline.Attribution", "json", "every frame", 2)
+LEDGER = Topic("/ledger", messages.Disposition, "sightline.Disposition", "json", "every frame", 20)
+GAP = Topic("/ledger/gap", messages.Gap, "sightline.Gap", "json", "a loss", 20)
+TRUTH = Topic("/truth", messages.GroundTruth, "sightline.GroundTruth", "json", "every simulated frame", 2)
+EVENT = Topic("/event", messages.Event, "foxglove.Log", "json", "an event", 20)
+HEALTH = Topic("/health", messages.Health, "sightline.Health", "json", "1 Hz a process", 2)
+
+TOPICS: tuple[Topic, ...] = (
+    HEADER,
+    PICTURE,
+    MODEL_INPUT,
+    MODEL_OUTPUT,
+    VEHICLE,
+    DECISION,
+    ATTRIBUTION,
+    LEDGER,
+    GAP,
+    TRUTH,
+    EVENT,
+    HEALTH,
+    CLOSING,
+)
