@@ -77,6 +77,11 @@ class Simulation:
             return "collided"
         return "departed" if self._over(self._departed_since, ends.departed_s) else None
 
+    @property
+    def collided(self) -> bool:
+        """Whether the car has run into the lead, now or before."""
+        return self._collided_since is not None
+
     def car_at(
         self, s_m: float, lateral_offset_m: float = 0.0, heading_error_rad: float = 0.0, speed_mps: float = 13.0
     ) -> CarState:
