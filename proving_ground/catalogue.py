@@ -153,7 +153,7 @@ def _worn_into_sun(seed: int) -> Scenario:
             MarkingSection(190.0, Line.MISSING, Line.MISSING),
         ),
         scenery=Scenery(trees_per_km=70.0, bars_per_km=0.0, verge_contrast=0.16),
-        light=low_sun(math.radians(32.0), glare=0.95, elevation_rad=math.radians(5.0)),
+        light=low_sun(math.radians(44.0), glare=0.95, elevation_rad=math.radians(5.0)),
         duration_s=26.0,
         ends=EndConditions(departed_s=4.0),
     )

@@ -32,6 +32,7 @@ LINE_WIDTH_M = 0.14
 FAR_M = 320.0
 _PAVED_RIGHT_M, _PAVED_LEFT_M = -2.15, 5.65
 _GRAVEL_M = 1.1
+_HAZE_FLOOR = 0.4  # the far edge of the ground meets woods, not bare sky
 _GRAIN_REACH_M = 70.0
 _MARKING_REACH_M = 130.0
 _GRASS, _GRAVEL, _ASPHALT = (62.0, 112.0, 104.0), (128.0, 140.0, 148.0), (112.0, 110.0, 108.0)
@@ -47,7 +48,7 @@ class GroundPainter:
         self._camera = camera
         self.first_row, forward, metres_per_px = camera.ground_rows()
         rows, width = len(forward), camera.width
-        self._haze = np.exp(-forward / world.light.haze_m).astype(np.float32)[:, None]
+        self._haze = np.maximum(np.exp(-forward / world.light.haze_m), _HAZE_FLOOR).astype(np.float32)[:, None]
         # Grain is finer than a far pixel: it fades with the ground's footprint instead of flickering.
         footprint = np.gradient(-forward) if rows > 1 else np.ones(rows)
         fade = np.minimum(1.0, 1.6 / (np.sqrt(np.abs(footprint) * metres_per_px) * GROUND_PX_PER_M))
@@ -156,7 +157,7 @@ class GroundPainter:
         relief = np.ones(paint.shape, np.float32)
         asphalt, grass, erosion = self._grain(view)
         paved = self._paved[self._grain_row :].astype(np.float32) * np.float32(1 / 255)
-        relief[self._grain_row :] += grass + (asphalt * np.float32(0.42) - grass) * paved
+        relief[self._grain_row :] += grass + (asphalt * np.float32(0.34) - grass) * paved
         worn[self._grain_row :] *= np.clip(np.float32(0.75) + erosion * np.float32(2.2), 0, 1)
         paint = np.maximum(paint, worn)
         paint *= np.float32(1 / 255)
