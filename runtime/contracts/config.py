@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -137,7 +137,7 @@ def packaged_configs() -> tuple[str, ...]:
 
 def parse_config(text: str, where: str) -> Config:
     """As `load_config`, from text; `where` names it in errors. Paths stay as they are written."""
-    import yaml  # noqa: PLC0415  (30 ms that `--help` does not need)
+    import yaml
 
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -154,7 +154,7 @@ def parse_config(text: str, where: str) -> Config:
 
 def dump_config(config: Config) -> str:
     """The configuration as YAML, defaults included."""
-    import yaml  # noqa: PLC0415
+    import yaml
 
     return str(yaml.safe_dump(msgspec.to_builtins(config), sort_keys=False))
 
@@ -183,6 +183,8 @@ def _explain(problem: str, root: yaml.Node | None, where: str) -> str:
     if unknown:
         return f"{where}:{line}: unknown key {dotted!r}; known here: {', '.join(_known_keys(keys[:-1]))}"
     shown = "" if value is None else f" = {value}"
+    if what.startswith("Invalid enum value"):
+        what = f"must be one of {', '.join(_choices(keys))}"
     return f"{where}:{line}: {dotted}{shown}: {what[named.end() :] if named else what}"
 
 
@@ -205,12 +207,25 @@ def _find(node: Any, keys: list[str | int]) -> tuple[int, str | None]:
 
 
 def _known_keys(path: list[str | int]) -> tuple[str, ...]:
-    known: Any = Config
+    return tuple(_declared(path).__struct_fields__)
+
+
+def _choices(path: list[str | int]) -> tuple[str, ...]:
+    """The values of the Literal, or of the optional Literal, that is declared at `path`."""
+    return tuple(
+        str(choice)
+        for argument in get_args(_declared(path))
+        if argument is not type(None)
+        for choice in (get_args(argument) or (argument,))
+    )
+
+
+def _declared(path: list[str | int]) -> Any:
+    """The type that the configuration declares at `path`."""
+    declared: Any = Config
     for key in path:
-        known = known.__annotations__ and {field.name: field.type for field in msgspec.structs.fields(known)}.get(
-            str(key)
-        )
-    return tuple(known.__struct_fields__)
+        declared = {field.name: field.type for field in msgspec.structs.fields(declared)}[str(key)]
+    return declared
 
 
 def _refuse_duplicate_keys(node: Any, where: str) -> None:

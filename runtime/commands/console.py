@@ -1,0 +1,38 @@
+"""What the command says, and where: results on standard output, progress and errors on standard error."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+
+def emit(text: str) -> None:
+    """Print a line for a person."""
+    sys.stdout.write(text + "\n")
+
+
+def emit_json(value: Any) -> None:
+    """Print one JSON object (a Struct, a dataclass or plain values) for a script."""
+    import msgspec
+
+    emit(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def fail(message: str, *, json: bool) -> None:
+    """Say on standard error what could not be done; where JSON was asked for, as an object with the one key `error`."""
+    if json:
+        import msgspec
+
+        sys.stderr.write(msgspec.json.encode({"error": message}).decode() + "\n")
+    else:
+        sys.stderr.write(f"sightline: {message}\n")
+
+
+def progress(total: int | None, label: str, *, quiet: bool = False) -> tqdm[Any]:
+    """A progress bar on standard error, silent where that is no terminal or `quiet` is set."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, desc=label, unit="frame", file=sys.stderr, disable=True if quiet else None, leave=False)

@@ -1,0 +1,86 @@
+"""The frame of the command `sightline`: finds the verb, parses its options, and turns every error into one clear line.
+
+A verb is a module registered under `sightline.commands` with SUMMARY, EXAMPLE, `add_arguments(parser)` and
+`run(args) -> int`. Verbs import what is heavy inside `run`, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from runtime import __version__
+from runtime.commands import console
+from runtime.contracts import registry
+from runtime.contracts.errors import ExitCode, SightlineError
+
+_GROUP: registry.Group = "sightline.commands"
+_ORDER = ("demo", "run", "replay", "info", "overlay", "doctor", "config")
+
+
+class Verb(Protocol):
+    """What a verb's module has."""
+
+    SUMMARY: str
+    EXAMPLE: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the verb's options."""
+        ...
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do it and return the exit code."""
+        ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `sightline ARGV…` and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        parser = _parser(arguments[0] if arguments else "")
+        args = parser.parse_args(arguments)
+        if args.verb is None:
+            parser.print_help()
+            return ExitCode.COULD_NOT
+        return int(cast(Verb, args.module).run(args))
+    except SightlineError as error:
+        console.fail(str(error), json="--json" in arguments)
+        return ExitCode.COULD_NOT
+    except KeyboardInterrupt:
+        console.fail("interrupted", json="--json" in arguments)
+        return ExitCode.COULD_NOT
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away (`| head`); nothing is left to say
+        return ExitCode.COULD_NOT
+
+
+def _parser(wanted: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sightline",
+        description="Explainable driving at the edge: decide, explain, record, replay.",
+        epilog="example: sightline demo",
+    )
+    parser.add_argument("--version", action="version", version=f"sightline {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    for name in _verbs():
+        if wanted in _verbs() and name != wanted:
+            verbs.add_parser(name)
+            continue
+        module = cast(Verb, registry.load(_GROUP, name))
+        one = verbs.add_parser(
+            name,
+            help=module.SUMMARY,
+            description=module.SUMMARY,
+            epilog=f"example: {module.EXAMPLE}",
+        )
+        module.add_arguments(one)
+        one.add_argument("--json", action="store_true", help="print one JSON object, for scripts")
+        one.set_defaults(module=module)
+    return parser
+
+
+def _verbs() -> tuple[str, ...]:
+    found = registry.names(_GROUP)
+    return tuple(sorted(found, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)))

@@ -1,0 +1,43 @@
+"""The command's first step: make sure that what is about to be imported is ours, then hand over.
+
+Sightline's packages have plain names (`runtime`, `export`, …). Where another package of such a name comes first on the
+import path, the drive would run somebody else's code, so the command refuses to start.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+PACKAGES = ("runtime", "export", "review", "ros_bridge", "proving_ground", "configs")
+
+
+def shadowed(home: Path) -> dict[str, str]:
+    """Which of our packages would be imported from elsewhere than `home`, and from where."""
+    found = {}
+    for name in PACKAGES:
+        spec = find_spec(name)
+        origin = Path(spec.origin).resolve().parent if spec is not None and spec.origin else None
+        if origin != home / name:
+            found[name] = str(origin or "nowhere")
+    return found
+
+
+def main() -> int:
+    """Run the command `sightline` and return its exit code."""
+    elsewhere = shadowed(Path(__file__).resolve().parent)
+    if elsewhere:
+        places = "; ".join(f"{name} from {place}" for name, place in elsewhere.items())
+        sys.stderr.write(
+            f"sightline: another package takes the name of one of ours: {places}. "
+            "Give Sightline an environment of its own (python3 -m venv), or take that folder off PYTHONPATH.\n"
+        )
+        return 2
+    from runtime.commands.main import main as command
+
+    return command()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""The command's frame: help, exit codes, and errors in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runtime.commands.main import main
+from runtime.contracts import registry
+
+
+def test_help_names_every_registered_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    for verb in registry.names("sightline.commands"):
+        assert f"    {verb} " in said
+
+
+@pytest.mark.parametrize("verb", registry.names("sightline.commands"))
+def test_every_verb_has_help_with_an_example_and_json(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert f"example: sightline {verb}" in said
+    assert "--json" in said
+
+
+def test_no_verb_and_an_unknown_verb_could_not_be_done(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    with pytest.raises(SystemExit) as ended:
+        main(["fly"])
+    assert ended.value.code == 2
+    assert "fly" in capsys.readouterr().err
+
+
+def test_an_error_is_one_line_for_people_and_an_object_for_scripts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = str(tmp_path / "absent.yaml")
+    assert main(["config", absent]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("sightline: ")
+    assert said.count("\n") == 1
+    assert main(["config", absent, "--json"]) == 2
+    assert absent in json.loads(capsys.readouterr().err)["error"]
+
+
+def test_config_prints_the_defaults_as_yaml_and_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config"]) == 0
+    assert "jpeg_quality: 80" in capsys.readouterr().out
+    assert main(["config", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["record"]["jpeg_quality"] == 80
+
+
+def test_doctor_runs_a_real_inference_and_names_the_mend_of_what_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", "--json", "--out", str(tmp_path)]) == 0
+    checks = {check["check"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert checks["engine CPU"]["verdict"] == "ok"
+    config = tmp_path / "gpu.yaml"
+    config.write_text("engine:\n  providers: [NoSuchExecutionProvider]\n", encoding="utf-8")
+    assert main(["doctor", "--json", "--config", str(config), "--out", str(tmp_path)]) == 1
+    checks = {check["check"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert checks["engine NoSuch"]["verdict"] == "fail"
+    assert checks["engine NoSuch"]["mend"]
+
+
+def test_the_command_refuses_to_start_where_another_package_shadows_ours(tmp_path: Path) -> None:
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "__init__.py").write_text("", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, sightline; sys.exit(sightline.main())", "--help"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2
+    assert str(tmp_path / "export") in done.stderr
+    assert "PYTHONPATH" in done.stderr
