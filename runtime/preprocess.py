@@ -1,4 +1,4 @@
-"""From a camera's picture to the model's image input: crop, resize, colour, layout. Nothing else may touch the pixels."""
+"""From a camera's picture to the model's image input: crop, resize, colour, layout. Nothing else touches the pixels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def preprocess(picture: Picture, image_input: ImageInput) -> NDArray[np.uint8]:
         image_input: crop, size, interpolation, colour and layout, from the model's manifest.
 
     Returns:
-        uint8, 1 x height x width x 3 (NHWC) or 1 x 3 x height x width (NCHW), C-contiguous. It shares no memory with the picture.
+        uint8, 1 x height x width x 3 (NHWC) or 1 x 3 x height x width (NCHW), C-contiguous, sharing no
+        memory with the picture.
 
     Raises:
         SourceError: the picture has another type or shape, or is so small that the crop leaves no pixel of it.
@@ -51,8 +52,8 @@ def _cropped(picture: Picture, image_input: ImageInput) -> Picture:
     left, right = _pixel(crop.left, width), _pixel(crop.right, width)
     if top >= bottom or left >= right:
         raise SourceError(
-            f"camera {image_input.camera!r} gave a picture of {width}x{height} pixels, of which the crop of image input "
-            f"{image_input.name!r} (rows {top} to {bottom}, columns {left} to {right}) leaves nothing; "
+            f"camera {image_input.camera!r} gave a picture of {width}x{height} pixels, of which the crop of "
+            f"image input {image_input.name!r} (rows {top} to {bottom}, columns {left} to {right}) leaves nothing; "
             "give larger pictures, or a model with a wider crop"
         )
     return picture[top:bottom, left:right]

@@ -1,4 +1,4 @@
-"""Small real networks with manifests, made on the spot. Each function returns the bytes of an ONNX file that obeys the contract."""
+"""Small real networks, made on the spot. Each function returns the bytes of an ONNX file that obeys the contract."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def tiny_policy(seed: int = 0, gain: float = 1.0) -> bytes:
         oh.make_node("Mul", ["slower_mps", "per_s"], ["wanted"]),
         oh.make_node("Tanh", ["wanted"], ["acceleration"]),
     ]
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "kernel": kernel,
         "weights": weights,
         "grid_shape": np.array([ROWS, COLUMNS], np.int64),
@@ -84,7 +84,7 @@ def tiny_policy(seed: int = 0, gain: float = 1.0) -> bytes:
 
 
 def recurrent_policy(decay: float = 0.9, initial: float = 0.0) -> bytes:
-    """One image and a hidden state h of 1 x 4: h' = decay * h + brightness * weights; steering and acceleration read h'."""
+    """One image and a hidden state h of 1 x 4: h' = decay * h + brightness * weights, which the outputs read."""
     oh = _onnx().helper
     nodes = [
         *_brightness("image", "brightness"),
@@ -94,7 +94,7 @@ def recurrent_policy(decay: float = 0.9, initial: float = 0.0) -> bytes:
         oh.make_node("MatMul", ["h_next", "to_steering"], ["steering"]),
         oh.make_node("MatMul", ["h_next", "to_acceleration"], ["acceleration"]),
     ]
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "weights": np.array([[0.1, -0.2, 0.3, 0.05]], np.float32),
         "decay": np.array([[decay]], np.float32),
         "to_steering": np.array([[0.1], [0.1], [0.05], [0.2]], np.float32),
@@ -154,7 +154,7 @@ def slow_policy(passes: int = 40, size: int = 512) -> bytes:
         oh.make_node("Mul", ["difference", "gain"], ["steering"]),
         oh.make_node("Neg", ["steering"], ["acceleration"]),
     ]
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "row": np.linspace(0.5, 1.0, size, dtype=np.float32)[np.newaxis],
         "square": np.array([size, size], np.int64),
         "shrink": np.array([2.0 / size], np.float32),

@@ -32,6 +32,15 @@ class EngineFingerprint(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A tensor that enters or leaves a graph: numpy's name of its type, and its shape with dynamic sizes settled."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EngineRequest:
     """What is asked of a back-end when it is opened: the model's file, providers in order of preference, CPU threads,
     and `optimisation` (`all`, `extended`, `basic`, `none`)."""
@@ -48,6 +57,16 @@ class Engine(Protocol):
     @property
     def fingerprint(self) -> EngineFingerprint:
         """What makes the bits repeatable."""
+        ...
+
+    @property
+    def inputs(self) -> Mapping[str, TensorSpec]:
+        """Every input of the graph by name, as `run` takes it."""
+        ...
+
+    @property
+    def outputs(self) -> Mapping[str, TensorSpec]:
+        """Every output of the graph by name, as `run` gives it."""
         ...
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
