@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 TILE = (320, 180)
 _GAP, _LABEL, _MARGIN = 6, 26, 34
 _PAPER, _INK = 250, (40, 40, 40)
-_SEED, _START_S_M, _AT_S = 11, 80.0, 0.25
+_SEED, _START_S_M, _AT_S = 17, 80.0, 0.25
 _LINES = (
     ("solid", Line.SOLID, Line.SOLID),
     ("dashed", Line.DASHED, Line.SOLID),

@@ -146,7 +146,9 @@ class GroundPainter:
             base = lead.footprint()
             hull = cv2.convexHull(np.concatenate([base, base + away]).astype(np.float32))[:, 0].astype(np.float64)
             outlines += view.polygons(hull[None], origin_v=self.first_row)
-        _fill(self._shadow, drawable(outlines), (255.0,))
+        # One by one: filled together, overlapping outlines would cancel out (even-odd rule).
+        for outline in drawable(outlines):
+            _fill(self._shadow, [outline], (255.0,))
         cv2.GaussianBlur(self._shadow, (5, 3), 0, dst=self._shadow)
 
     def _light_up(self, ground: ByteArray, view: View) -> None:
