@@ -1,0 +1,59 @@
+# Everything that needs an environment makes it first, once: again only after pyproject.toml or constraints/ changed.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The interpreter of .venv; without it the first of 3.11, 3.13, 3.12, 3.10 that is found.
+PYTHON ?=
+export PYTHON
+
+PINS := pyproject.toml scripts/environment scripts/find-python $(wildcard constraints/*.txt)
+OTHER_PYTHONS := 3.10 3.12 3.13
+OTHER_PYTHONS_TESTS := tests/runtime tests/review tests/proving_ground
+PYTEST_ARGS ?=
+
+.PHONY: help demo test check test-pythons bench clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/.base  ## set up, drive the proving ground, record, replay, show the incident
+	.venv/bin/sightline demo
+
+test: .venv/.dev  ## set up, run the tests
+	.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+check: .venv/.dev  ## formatting, lint, types, and whether the docs are true
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy $(shell .venv/bin/python -c 'import importlib.util as i, sys; sys.exit(not i.find_spec("torch"))' || echo --exclude '^(export|tests/export)/')
+	.venv/bin/python -m pytest tests/docs tests/test_architecture.py
+
+test-pythons:  ## the runtime's tests under every other supported Python that is found
+	@tried=""; missing=""; \
+	for version in $(OTHER_PYTHONS); do \
+	  if python=$$(scripts/find-python $$version 2>/dev/null); then \
+	    $(MAKE) --no-print-directory PYTHON="$$python" .venvs/$$version/.test || exit 1; \
+	    .venvs/$$version/bin/python -m pytest -p no:cacheprovider $(OTHER_PYTHONS_TESTS) $(PYTEST_ARGS) || exit 1; \
+	    tried="$$tried $$version"; \
+	  else missing="$$missing $$version"; fi; \
+	done; \
+	echo "test-pythons: passed under$${tried:- none}; not found:$${missing:- none}"
+
+bench: .venv/.dev  ## every figure in the docs, measured on this machine
+	.venv/bin/python -m benchmarks
+
+clean:  ## remove environments, builds and caches; drives stay
+	rm -rf .venv .venvs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.base: $(PINS)
+	@scripts/environment .venv base
+	@touch $@
+
+.venv/.dev: $(PINS)
+	@scripts/environment .venv dev
+	@touch .venv/.base $@
+
+.venvs/%/.test: $(PINS)
+	@scripts/environment .venvs/$* test
+	@touch $@
