@@ -9,6 +9,7 @@ the spelling of protobuf's JSON mapping; the exact bits are in the tensors besid
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import msgspec
@@ -22,6 +23,15 @@ from runtime.contracts.vehicle import Control, VehicleState
 NonFinite = Literal["NaN", "Infinity", "-Infinity"]
 DispositionKind = Literal["decided", "late", "dropped"]
 Mode = Literal["closed-loop", "shadow"]
+
+
+def recordable(value: float) -> float | NonFinite:
+    """A float as a message carries it. `float()` of the answer is the value again."""
+    if math.isfinite(value):
+        return value
+    if math.isnan(value):
+        return "NaN"
+    return "Infinity" if value > 0 else "-Infinity"
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -220,6 +230,20 @@ class Gap(msgspec.Struct, frozen=True):
     first: int
     last: int | None
     reason: str
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """The recorder's mark behind the messages of each set of the link: sets `first` to `last` end here.
+
+    `last` is beyond `first` only where the recorder declared a gap in their place. Messages behind the last mark of a
+    journal that a crash cut are no whole set and are sent again.
+    """
+
+    session: str
+    first: int
+    last: int
+    frame_sequence: int  # -1: belongs to no frame
+    messages: int  # how many messages before this mark belong to it
 
 
 class Health(msgspec.Struct, frozen=True):

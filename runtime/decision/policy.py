@@ -1,0 +1,204 @@
+"""The one place where a decision is made, in the vehicle and in replay alike.
+
+A decision is a pure function of the tensors that went in, the sampled vehicle state and the memory: no clock of the
+host, no randomness, no order of dictionaries.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.attribution import grid, words
+from runtime.contracts.config import Config
+from runtime.contracts.engine import Engine
+from runtime.contracts.errors import SourceError
+from runtime.contracts.identity import decision_id
+from runtime.contracts.messages import (
+    Attribution,
+    Decision,
+    EnvelopeState,
+    Mode,
+    Proposal,
+    StepRecord,
+    ValidityState,
+    recordable,
+)
+from runtime.contracts.model import Manifest, OutputQuantity
+from runtime.contracts.vehicle import VehicleState
+from runtime.decision import envelope, validity
+from runtime.engines.check import initial_state
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What one decision hands to the next: the network's hidden states by input name, and the chain's."""
+
+    hidden: Mapping[str, NDArray[Any]]
+    validity: ValidityState = field(default_factory=ValidityState)
+    envelope: EnvelopeState = field(default_factory=EnvelopeState)
+
+    def unused(self, after: Memory) -> Memory:
+        """The memory once a decision was made on this one, gave `after`, and was too late to be used.
+
+        The network has seen the frame; the chain remembers commands, and this one was never given.
+        """
+        return replace(self, hidden=after.hidden)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One decision with all that came out of the pass, and the memory after it."""
+
+    outputs: Mapping[str, NDArray[Any]]
+    decision: Decision
+    attribution: Attribution | None  # None where the network gives no map
+    memory: Memory
+
+
+class Policy:
+    """A network with its manifest and the decision chain behind it. Stateless: memory goes in and comes out."""
+
+    def __init__(self, manifest: Manifest, engine: Engine, config: Config, drive_id: str, mode: Mode) -> None:
+        """Bind a loaded engine to its manifest, the configuration's limits, and the drive that it decides for."""
+        self._manifest = manifest
+        self._engine = engine
+        self._config = config
+        self._drive_id = drive_id
+        self._mode = mode
+        self._images = {image.name: image for image in manifest.images}
+
+    def initial_memory(self) -> Memory:
+        """The memory that a drive begins with."""
+        return Memory(initial_state(self._manifest, self._engine))
+
+    def after_gap(self, memory: Memory) -> Memory:
+        """The memory after a frame that was missing or dropped: hidden states whose reset is `gap` start again.
+
+        The chain's memory stays: it is about commands and their times, which the gap does not undo.
+        """
+        initial = initial_state(self._manifest, self._engine)
+        kept = {r.input: memory.hidden[r.input] for r in self._manifest.recurrent if r.reset != "gap"}
+        return replace(memory, hidden=initial | kept)
+
+    def lacks(self, state: VehicleState) -> str:
+        """What the network needs of the vehicle and `state` does not tell, in words; empty where nothing is lacking."""
+        lacking = [
+            f"{quantity} {'is not told' if value is None else f'is {value}'}"
+            for quantity in dict.fromkeys(needed.quantity for needed in self._manifest.states)
+            if (value := _reading(state, quantity)) is None or not math.isfinite(value)
+        ]
+        return f"the model needs of the vehicle: {', '.join(lacking)}" if lacking else ""
+
+    def network_inputs(
+        self, images: Mapping[str, NDArray[Any]], state: VehicleState, memory: Memory
+    ) -> dict[str, NDArray[Any]]:
+        """Everything that goes into one pass, by the graph's names.
+
+        Args:
+            images: preprocessed uint8 tensors by image input.
+            state: the vehicle as sampled for the frame.
+            memory: holds the hidden states.
+
+        Raises:
+            SourceError: the state tells not all that the network needs (ask `lacks` first).
+        """
+        missing = self.lacks(state)
+        if missing:
+            raise SourceError(f"{missing}; use a source that tells it, or a model without it")
+        inputs = {image.name: images[image.name] for image in self._manifest.images}
+        for needed in self._manifest.states:
+            value = _reading(state, needed.quantity)
+            assert value is not None
+            shape = self._engine.inputs[needed.name].shape
+            inputs[needed.name] = np.full(shape, value * needed.scale, np.float32)
+        inputs.update({r.input: memory.hidden[r.input] for r in self._manifest.recurrent})
+        return inputs
+
+    def decide(
+        self,
+        sequence: int,
+        t_source_ns: int,
+        inputs: Mapping[str, NDArray[Any]],
+        state: VehicleState,
+        memory: Memory,
+    ) -> Outcome:
+        """One pass and the chain behind it.
+
+        A network without an acceleration output asks for 0 m/s2: it steers, and someone else keeps the speed.
+
+        Raises:
+            EngineError: the back-end could not run the pass.
+        """
+        outputs = self._engine.run(inputs)
+        proposal = Proposal(
+            recordable(self._quantity(outputs, "steering_angle_rad")),
+            recordable(self._quantity(outputs, "acceleration_mps2")),
+        )
+        decision = self._config.decision
+        validity_after, valid = validity.step(
+            memory.validity, proposal, self._manifest.outputs, decision.fallback_deceleration_mps2
+        )
+        envelope_after, bounded = envelope.step(
+            memory.envelope,
+            valid.output,
+            t_source_ns,
+            state,
+            vehicle_config=self._config.vehicle,
+            limits=decision.envelope,
+        )
+        steps = (valid, bounded)
+        attribution, pull = self._attribution(sequence, t_source_ns, outputs)
+        hidden = {r.input: outputs[r.output] for r in self._manifest.recurrent}
+        return Outcome(
+            outputs=outputs,
+            decision=Decision(
+                decision_id=decision_id(self._drive_id, sequence),
+                sequence=sequence,
+                t_source_ns=t_source_ns,
+                mode=self._mode,
+                proposal=proposal,
+                steps=steps,
+                control=bounded.output,
+                reason=_reason(proposal, steps, pull),
+            ),
+            attribution=attribution,
+            memory=Memory(hidden, validity_after, envelope_after),
+        )
+
+    def _quantity(self, outputs: Mapping[str, NDArray[Any]], quantity: OutputQuantity) -> float:
+        output = self._manifest.output(quantity)
+        if output is None:
+            return 0.0
+        return float(outputs[output.name].reshape(-1)[output.index]) * output.scale
+
+    def _attribution(
+        self, sequence: int, t_source_ns: int, outputs: Mapping[str, NDArray[Any]]
+    ) -> tuple[Attribution | None, str]:
+        contract = self._manifest.attribution
+        if contract is None:
+            return None, ""
+        values = grid.scaled(outputs[contract.output], contract)
+        message = grid.message(sequence, t_source_ns, values, contract, self._images[contract.image])
+        return message, words.sentence(values, contract.target)
+
+
+def _reading(state: VehicleState, quantity: str) -> float | None:
+    reading = getattr(state, quantity)
+    return None if reading is None else float(reading.value)
+
+
+def _reason(proposal: Proposal, steps: tuple[StepRecord, ...], pull: str) -> str:
+    """One sentence for people: what the vehicle is asked to do, what pulled it there, what the chain changed."""
+    control = steps[-1].output
+    asked = float(proposal.steering_angle_rad)
+    done = words.action(control)
+    if math.isfinite(asked) and words.steering(asked) != words.steering(control.steering_angle_rad):
+        done += f" (the network {words.steering(asked)})"
+    changes = [f"{step.step}: {step.reason}" for step in steps if step.acted]
+    return "; ".join([f"{done}: {pull}" if pull else done, *changes])
