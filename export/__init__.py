@@ -1,1 +1,1 @@
-"""From torch to an ONNX file that carries its manifest and explains itself; the reference policies and their training."""
+"""From torch to an ONNX file that carries its manifest and explains itself; the reference policies, their training."""

@@ -1,0 +1,111 @@
+"""Fitting a `PilotNet` to labelled frames."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from export.pilotnet import ACCELERATION_SCALE_MPS2, STEERING_SCALE_RAD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from export.dataset import Samples
+    from export.pilotnet import PilotNet
+
+_BATCH = 128
+_WEIGHT_DECAY = 1e-4
+# The loss turns from square to absolute here, in units of its scale: 5 mrad of steering, 0.5 m/s2. Beyond, a rare hard
+# turn weighs by its size and not by its square, so that the many small angles that hold a lane are not drowned.
+_STEERING_BETA, _ACCELERATION_BETA, _ACCELERATION_WEIGHT = 0.05, 0.25, 0.3
+
+
+@dataclass(frozen=True)
+class Course:
+    """Passes over the frames, and a learning rate that falls along a cosine."""
+
+    epochs: float
+    learning_rate: float
+    final_rate: float
+    seed: int
+
+
+def fit(
+    policy: PilotNet,
+    samples: Samples,
+    course: Course,
+    progress: Callable[[int, int, float], None],
+) -> None:
+    """Train in place; `progress(step, steps, mean loss)` is called now and then.
+
+    Deterministic for a seed and a number of threads.
+    """
+    rng = np.random.default_rng(course.seed)
+    generator = torch.Generator().manual_seed(course.seed)
+    optimiser = torch.optim.AdamW(policy.parameters(), lr=course.learning_rate, weight_decay=_WEIGHT_DECAY)
+    steps = max(1, round(course.epochs * len(samples) / _BATCH))
+    warm_up = min(100, steps // 10 + 1)
+    order = np.concatenate([rng.permutation(len(samples)) for _ in range(math.ceil(course.epochs) + 1)])
+    policy.train()
+    mean = 0.0
+    for step in range(steps):
+        fallen = (1 + math.cos(math.pi * step / steps)) / 2
+        rate = course.final_rate + (course.learning_rate - course.final_rate) * fallen
+        for group in optimiser.param_groups:
+            group["lr"] = rate * min(1.0, (step + 1) / warm_up)
+        chosen = np.sort(order[step * _BATCH : (step + 1) * _BATCH])
+        images = _disturbed(torch.from_numpy(samples.images[chosen]), generator)
+        loss = _loss(policy(images, _column(samples.speed_mps[chosen])), samples, chosen)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(policy.parameters(), 5.0)
+        optimiser.step()
+        mean += (loss.item() - mean) * max(0.01, 1.0 / (step + 1))
+        if step % 50 == 49 or step + 1 == steps:
+            progress(step + 1, steps, mean)
+    policy.eval()
+
+
+def errors(policy: PilotNet, samples: Samples) -> tuple[float, float]:
+    """Mean absolute error of steering in rad and of acceleration in m/s2 on undisturbed frames."""
+    steering, acceleration = [], []
+    with torch.no_grad():
+        for start in range(0, len(samples), 512):
+            part = slice(start, start + 512)
+            answer = policy(torch.from_numpy(samples.images[part]), _column(samples.speed_mps[part])).numpy()
+            steering.append(np.abs(answer[:, 0] - samples.steering_angle_rad[part]))
+            acceleration.append(np.abs(answer[:, 1] - samples.acceleration_mps2[part]))
+    return float(np.concatenate(steering).mean()), float(np.concatenate(acceleration).mean())
+
+
+def _loss(answer: Tensor, samples: Samples, chosen: np.ndarray) -> Tensor:
+    steering = torch.from_numpy(samples.steering_angle_rad[chosen]) / STEERING_SCALE_RAD
+    acceleration = torch.from_numpy(samples.acceleration_mps2[chosen]) / ACCELERATION_SCALE_MPS2
+    turned = functional.smooth_l1_loss(answer[:, 0] / STEERING_SCALE_RAD, steering, beta=_STEERING_BETA)
+    pushed = functional.smooth_l1_loss(answer[:, 1] / ACCELERATION_SCALE_MPS2, acceleration, beta=_ACCELERATION_BETA)
+    return turned + _ACCELERATION_WEIGHT * pushed
+
+
+def _column(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(values)[:, None]
+
+
+def _disturbed(images: Tensor, generator: torch.Generator) -> Tensor:
+    """uint8 as it came, with another exposure, contrast, white balance and sensor noise for each picture.
+
+    No mirroring: in a mirrored picture traffic keeps left, and a car across the dividing line would learn to stay.
+    """
+    n = len(images)
+    gain = 1.0 + 0.18 * torch.randn(n, 1, 1, 1, generator=generator).clamp(-2, 2)
+    tint = 1.0 + 0.04 * torch.randn(n, 1, 1, 3, generator=generator).clamp(-2, 2)
+    lift = 10.0 * torch.randn(n, 1, 1, 1, generator=generator).clamp(-2, 2)
+    # One noise for the batch, rolled to a place of its own for each picture, costs a hundredth of one for each.
+    sigma = 3.0 * torch.rand(n, 1, 1, 1, generator=generator)
+    noise = torch.randn(1, *images.shape[1:], generator=generator)
+    return (images.float() * (gain * tint) + lift + sigma * noise).clamp_(0, 255).to(torch.uint8)
