@@ -1,18 +1,25 @@
 """The durable link's messages between the driving process (DEALER) and the recorder (ROUTER), as MessagePack.
 
 The driving process hands over one `MessageSet` per frame. The recorder grants credit, acknowledges what is on the
-disk, and sends nothing else. A set is identified by (session, sequence), so that one sent again after the recorder's
-return is written once.
+disk, and sends nothing else. A set is identified by (session, sequence); sequences are consecutive from 0 and the
+recorder takes them in that order only, so that one sent again after the recorder's return is written once and nothing
+is skipped unseen: what it lacks, it asks for again (`Acknowledge.resend`), what is gone stands as a `LossNotice`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from runtime.contracts.errors import LinkError
 from runtime.contracts.messages import Gap
+
+
+Name = Annotated[str, Meta(min_length=1, max_length=128)]
+Count = Annotated[int, Meta(ge=0)]
+Side = Annotated[int, Meta(ge=1, le=65_536)]
 
 
 class Payload(msgspec.Struct, frozen=True, array_like=True):
@@ -20,7 +27,7 @@ class Payload(msgspec.Struct, frozen=True, array_like=True):
     bytes.
     """
 
-    topic: str
+    topic: Name
     sequence: int
     t_source_ns: int
     utc_ns: int
@@ -30,17 +37,17 @@ class Payload(msgspec.Struct, frozen=True, array_like=True):
 class PictureRef(msgspec.Struct, frozen=True, array_like=True):
     """A raw picture in the shared-memory ring: BGR uint8, height x width x 3, whole until the set is acknowledged."""
 
-    camera: str
-    slot: int
-    height: int
-    width: int
+    camera: Name
+    slot: Count
+    height: Side
+    width: Side
 
 
 class MessageSet(msgspec.Struct, frozen=True, array_like=True, tag="set"):
     """All messages of one frame (or of one event between frames), handed over once."""
 
-    session: str
-    sequence: int
+    session: Name
+    sequence: Count
     frame_sequence: int  # -1: belongs to no frame
     t_source_ns: int
     payloads: tuple[Payload, ...]
@@ -48,23 +55,24 @@ class MessageSet(msgspec.Struct, frozen=True, array_like=True, tag="set"):
 
 
 class LossNotice(msgspec.Struct, frozen=True, array_like=True, tag="loss"):
-    """The sender gave up sets; the recorder writes the gap. Takes the sequence after the last one lost."""
+    """The sender gave up sets; the recorder writes the gap. Stands in the order where sets `gap.first` to `gap.last`
+    stood; `gap.last` is never None here.
+    """
 
-    session: str
-    sequence: int
+    session: Name
     gap: Gap
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
     """The sender asks for credit; sent at the start and whenever the recorder has been silent. Names the oldest set
-    it still holds.
+    it still holds, and the ring that the pictures lie in ("" before the first picture).
     """
 
-    session: str
+    session: Name
     ring_path: str
-    ring_slots: int
-    ring_slot_bytes: int
-    oldest_unacknowledged: int
+    ring_slots: Count
+    ring_slot_bytes: Count
+    oldest_unacknowledged: Count
 
 
 class Finish(msgspec.Struct, frozen=True, array_like=True, tag="finish"):
@@ -72,22 +80,25 @@ class Finish(msgspec.Struct, frozen=True, array_like=True, tag="finish"):
     `Finished`.
     """
 
-    session: str
-    sequence: int
+    session: Name
+    sequence: Count
 
 
 class Acknowledge(msgspec.Struct, frozen=True, array_like=True, tag="ack"):
-    """All sets below `next_sequence` are on the disk; `credit` more may be under way beyond it."""
+    """All sets below `next_sequence` are on the disk; `credit` more may be under way beyond it. With `resend`, whatever
+    was sent from `next_sequence` on did not arrive.
+    """
 
-    session: str
-    next_sequence: int
-    credit: int
+    session: Name
+    next_sequence: Count
+    credit: Count
+    resend: bool = False
 
 
 class Finished(msgspec.Struct, frozen=True, array_like=True, tag="finished"):
     """The record is sealed."""
 
-    session: str
+    session: Name
 
 
 ToRecorder = MessageSet | LossNotice | Hello | Finish

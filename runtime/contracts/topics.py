@@ -7,6 +7,7 @@ JSON loses NaN, infinity and bytes.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -62,6 +63,7 @@ DECISION = Topic("/decision", messages.Decision, "sightline.Decision", "json", "
 ATTRIBUTION = Topic("/attribution", messages.Attribution, "sightline.Attribution", "json", "every frame", 2)
 LEDGER = Topic("/ledger", messages.Disposition, "sightline.Disposition", "json", "every frame", 20)
 GAP = Topic("/ledger/gap", messages.Gap, "sightline.Gap", "json", "a loss", 20)
+STORED = Topic("/ledger/stored", messages.Stored, "sightline.Stored", "json", "every message set", 0)
 TRUTH = Topic("/truth", messages.GroundTruth, "sightline.GroundTruth", "json", "every simulated frame", 2)
 EVENT = Topic("/event", messages.Event, "foxglove.Log", "json", "an event", 20)
 HEALTH = Topic("/health", messages.Health, "sightline.Health", "json", "1 Hz a process", 2)
@@ -76,8 +78,19 @@ TOPICS: tuple[Topic, ...] = (
     ATTRIBUTION,
     LEDGER,
     GAP,
+    STORED,
     TRUTH,
     EVENT,
     HEALTH,
     CLOSING,
 )
+
+_BY_NAME = {topic.name: topic for topic in TOPICS}
+_PICTURE_NAME = re.compile(r"/camera/[a-z][a-z0-9_]{0,31}/image")
+
+
+def find_topic(name: str) -> Topic | None:
+    """The row of a topic's full name (`/camera/front/image`), None where the table has none."""
+    if _PICTURE_NAME.fullmatch(name):
+        return PICTURE
+    return _BY_NAME.get(name) if name != PICTURE.name else None

@@ -1,0 +1,283 @@
+"""The driving process's end of the durable link (DEALER).
+
+Everything handed over is kept until the recorder acknowledges it, in two queues: sets that were sent at least once, and
+sets that were not yet sent. Both together are bounded by `record.link_sets` and `record.link_mib`.
+
+Drop policy: the oldest set that was not yet sent goes first. What happened last matters most to who asks why, and a set
+that was sent may already be on the disk, so giving that one up could declare a gap that is none. What is given up is
+one growing range in front of the unsent queue, and travels to the record as a `LossNotice`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import zmq
+
+from runtime.bus.ring import PictureRing
+from runtime.contracts import link
+from runtime.contracts.clock import Clock
+from runtime.contracts.config import RecordConfig
+from runtime.contracts.errors import LinkError
+from runtime.contracts.link import Acknowledge, Finish, Finished, Hello, LossNotice, MessageSet, Payload, PictureRef
+from runtime.contracts.messages import Gap
+from runtime.contracts.source import Picture
+from runtime.contracts.units import NS_PER_MS, NS_PER_S
+
+_SILENCE_NS = 300 * NS_PER_MS  # after so long without a word the recorder is greeted again
+_MAX_REPLY_BYTES = 4096
+_MIB = 1024 * 1024
+_UNCOPIED_BYTES = 65_536  # from here on zmq holds a reference instead of a copy
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where pictures lie in shared memory, and why others do not (by camera, for the ledger's `picture_missing`)."""
+
+    refs: tuple[PictureRef, ...]
+    missing: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    first: int
+    last: int  # beyond `first` in a LossNotice
+    data: bytes
+    refs: tuple[PictureRef, ...]
+
+
+class LinkSender:
+    """Hands message sets to the recorder. No call waits, except `wait_for_credit` and `finish`, which say so."""
+
+    def __init__(self, endpoint: str, session: str, config: RecordConfig, clock: Clock) -> None:
+        self._session, self._config, self._clock = session, config, clock
+        self._ring: PictureRing | None = None
+        self._most_pictures = 0
+        self._sent: deque[_Kept] = deque()
+        self._unsent: deque[_Kept] = deque()
+        self._again = 0  # sets at the front of `_sent` that are under way; the others are to be sent again
+        self._next = 0
+        self._kept_bytes = 0
+        self._lost_from: int | None = None  # an undeclared gap, from here up to the front of `_unsent`
+        self._lost_to = -1
+        self._credit = config.credit  # before the first acknowledgement: what every recorder grants
+        self._acknowledged_count = 0
+        self._finished = False
+        self._heard_ns = clock.monotonic_ns()
+        self._greeted_ns = self._heard_ns - _SILENCE_NS
+        self.lost = 0
+        self.malformed = 0
+        self._context = zmq.Context(io_threads=1)
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.set(zmq.IDENTITY, session.encode())
+        self._socket.set(zmq.LINGER, 0)
+        self._socket.set(zmq.SNDHWM, 2 * config.credit + 64)
+        self._socket.set(zmq.MAXMSGSIZE, _MAX_REPLY_BYTES)
+        self._socket.set(zmq.RECONNECT_IVL, 20)
+        self._socket.set(zmq.RECONNECT_IVL_MAX, 320)
+        try:
+            self._socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            self.close()
+            raise LinkError(f"the recorder's endpoint {endpoint} cannot be used: {error}") from error
+        self._greet()
+
+    @property
+    def waiting(self) -> int:
+        """Sets handed over and not acknowledged."""
+        return len(self._sent) + len(self._unsent)
+
+    def place(self, pictures: Mapping[str, Picture]) -> Placed:
+        """Copy pictures (by camera; uint8, height x width x 3) into shared memory, before the set that will refer to them.
+
+        The first call fixes the slot's size by its largest picture.
+        """
+        self.poll()
+        if self._ring is None and pictures:
+            self._ring = PictureRing(self._config.picture_slots, max(picture.nbytes for picture in pictures.values()))
+            self._greet()
+        self._most_pictures = max(self._most_pictures, len(pictures))
+        refs: list[PictureRef] = []
+        missing: dict[str, str] = {}
+        for camera, picture in pictures.items():
+            assert self._ring is not None
+            placed = self._ring.place(camera, picture)
+            if isinstance(placed, PictureRef):
+                refs.append(placed)
+            else:
+                missing[camera] = placed
+        return Placed(tuple(refs), missing)
+
+    def hand_over(
+        self,
+        payloads: Sequence[Payload],
+        *,
+        t_source_ns: int,
+        frame_sequence: int = -1,
+        pictures: tuple[PictureRef, ...] = (),
+    ) -> int:
+        """Take one message set and return its sequence on the link. Never waits; beyond the bounds the oldest unsent set
+        is given up.
+        """
+        sequence = self._next
+        self._next += 1
+        message = MessageSet(self._session, sequence, frame_sequence, t_source_ns, tuple(payloads), pictures)
+        kept = _Kept(sequence, sequence, link.encode(message), pictures)
+        self._unsent.append(kept)
+        self._kept_bytes += len(kept.data)
+        while self._unsent and (
+            self.waiting > self._config.link_sets or self._kept_bytes > self._config.link_mib * _MIB
+        ):
+            self._give_up(self._unsent.popleft())
+        self.poll()
+        return sequence
+
+    def poll(self) -> None:
+        """Take acknowledgements, send what credit allows, greet a silent recorder. Never waits."""
+        while True:
+            try:
+                self._receive(self._socket.recv(zmq.DONTWAIT))
+            except zmq.Again:
+                break
+        self._send_what_may_go()
+        now_ns = self._clock.monotonic_ns()
+        silent = now_ns - max(self._heard_ns, self._greeted_ns) >= _SILENCE_NS
+        if silent and (self.waiting or self._lost_from is not None):
+            self._greet()
+
+    def wait_for_credit(self, timeout_s: float) -> bool:
+        """Wait until another set with its pictures can go at once; False where that took too long. For lockstep only."""
+        return self._wait(self._ready, timeout_s)
+
+    def finish(self, timeout_s: float) -> str | None:
+        """Wait until everything is on the disk and the record is sealed: None, or why it is not.
+
+        `timeout_s` bounds the time without progress.
+        """
+        while self.waiting or self._lost_from is not None:
+            before = self._acknowledged_count
+            if not self._wait(partial(self._advanced, before), timeout_s):
+                return f"the recorder acknowledged none of {self.waiting} message sets in {timeout_s:g} s"
+        farewell = link.encode(Finish(self._session, self._next))
+        deadline_ns = self._clock.monotonic_ns() + int(timeout_s * NS_PER_S)
+        while not self._finished:
+            if self._clock.monotonic_ns() > max(deadline_ns, self._heard_ns + int(timeout_s * NS_PER_S)):
+                return f"everything is on the disk, but the recorder did not seal the record in {timeout_s:g} s"
+            self._try_send(farewell)
+            self._wait(lambda: self._finished, _SILENCE_NS / NS_PER_S)
+        return None
+
+    def close(self) -> None:
+        """Give socket and shared memory back; what was not acknowledged is dropped. Idempotent."""
+        self._context.destroy(linger=0)
+        if self._ring is not None:
+            self._ring.close()
+
+    def _ready(self) -> bool:
+        room = self._again == len(self._sent) < self._credit and not self._unsent
+        if self._ring is None:
+            return room
+        return room and self._ring.free >= min(self._most_pictures, self._ring.slots)
+
+    def _advanced(self, before: int) -> bool:
+        return self._acknowledged_count > before or not (self.waiting or self._lost_from is not None)
+
+    def _wait(self, done: Callable[[], bool], timeout_s: float) -> bool:
+        deadline_ns = self._clock.monotonic_ns() + int(timeout_s * NS_PER_S)
+        while True:
+            self.poll()
+            if done():
+                return True
+            left_ns = deadline_ns - self._clock.monotonic_ns()
+            if left_ns <= 0:
+                return False
+            self._socket.poll(max(1, min(left_ns, _SILENCE_NS) // NS_PER_MS), zmq.POLLIN)
+
+    def _receive(self, data: bytes) -> None:
+        try:
+            message = link.decode_to_drive(data)
+        except LinkError:
+            self.malformed += 1
+            return
+        if message.session != self._session:
+            self.malformed += 1
+            return
+        self._heard_ns = self._clock.monotonic_ns()
+        if isinstance(message, Finished):
+            self._finished = True
+        elif isinstance(message, Acknowledge):
+            self._acknowledged(message)
+
+    def _acknowledged(self, message: Acknowledge) -> None:
+        if message.next_sequence > self._next:
+            self.malformed += 1
+            return
+        self._credit = message.credit
+        while self._sent and self._sent[0].last < message.next_sequence:
+            kept = self._sent.popleft()
+            self._again = max(0, self._again - 1)
+            self._acknowledged_count += 1
+            self._forget(kept)
+        if message.resend:
+            self._again = 0
+
+    def _send_what_may_go(self) -> None:
+        while self._again < self._credit:
+            if self._again == len(self._sent):
+                if self._lost_from is not None:
+                    self._declare_loss()
+                elif not self._unsent:
+                    return
+                else:
+                    if not self._try_send(self._unsent[0].data):
+                        return
+                    self._sent.append(self._unsent.popleft())
+                    self._again += 1
+                    continue
+            if not self._try_send(self._sent[self._again].data):
+                return
+            self._again += 1
+
+    def _try_send(self, data: bytes) -> bool:
+        try:
+            self._socket.send(data, zmq.DONTWAIT, copy=len(data) < _UNCOPIED_BYTES)
+        except zmq.Again:
+            return False
+        return True
+
+    def _greet(self) -> None:
+        oldest = self._sent[0].first if self._sent else self._lost_from
+        if oldest is None:
+            oldest = self._unsent[0].first if self._unsent else self._next
+        path, slots, slot_bytes = "", 0, 0
+        if self._ring is not None:
+            path, slots, slot_bytes = self._ring.path, self._ring.slots, self._ring.slot_bytes
+        self._try_send(link.encode(Hello(self._session, path, slots, slot_bytes, oldest)))
+        self._greeted_ns = self._clock.monotonic_ns()
+
+    def _give_up(self, kept: _Kept) -> None:
+        if self._lost_from is None:
+            self._lost_from = kept.first
+        self._lost_to = kept.last
+        self.lost += 1
+        self._forget(kept)
+
+    def _declare_loss(self) -> None:
+        assert self._lost_from is not None
+        reason = (
+            f"the recorder took too long: more than {self._config.link_sets} message sets or "
+            f"{self._config.link_mib} MiB were waiting for it"
+        )
+        gap = Gap(self._session, self._lost_from, self._lost_to, reason)
+        data = link.encode(LossNotice(self._session, gap))
+        self._sent.append(_Kept(self._lost_from, self._lost_to, data, ()))
+        self._kept_bytes += len(data)
+        self._lost_from = None
+
+    def _forget(self, kept: _Kept) -> None:
+        self._kept_bytes -= len(kept.data)
+        if kept.refs and self._ring is not None:
+            self._ring.release(kept.refs)

@@ -1,0 +1,104 @@
+"""The plan of one run: what the supervisor decided before it started the processes, and each of them reads."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from runtime.contracts.config import Config
+from runtime.contracts.errors import LinkError
+from runtime.contracts.source import Pacing
+
+PLAN_NAME = "plan.json"
+MODEL_NAME = "model.onnx"
+CONFIG_NAME = "config.yaml"
+
+_IPC_PATH_BYTES = 107  # sockaddr_un(7): 108 with the terminating zero
+
+
+class RunPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One run. `session` names the link between its two processes; nobody outside of the run folder knows it.
+
+    `pacing` None: lockstep where the source can wait, real-time where it cannot.
+    """
+
+    drive_id: str
+    drive_dir: str
+    run_dir: str
+    source_uri: str
+    pacing: Pacing | None
+    session: str
+    viewers: str  # endpoint, PUB in the driving process
+    pictures: str  # endpoint, PUB in the recorder
+    link: str  # endpoint, ROUTER in the recorder, DEALER in the driving process
+    config: Config
+
+    @property
+    def model_path(self) -> Path:
+        """The drive's own copy of the model, the one that drives."""
+        return Path(self.drive_dir) / MODEL_NAME
+
+    @property
+    def config_path(self) -> Path:
+        """The drive's own copy of the configuration."""
+        return Path(self.drive_dir) / CONFIG_NAME
+
+
+def make_run_dir() -> Path:
+    """A private folder (0700) for plan and sockets, with a short path. The caller removes it."""
+    base = os.environ.get("XDG_RUNTIME_DIR", "")
+    usable = base and os.access(base, os.W_OK | os.X_OK) and len(base) < 60
+    return Path(tempfile.mkdtemp(prefix="sightline-", dir=base if usable else None))
+
+
+def make_plan(
+    *, drive_id: str, drive_dir: Path, run_dir: Path, source_uri: str, pacing: Pacing | None, config: Config
+) -> RunPlan:
+    """A plan with endpoints as `config.bus` says: sockets in the run folder, or tcp. Raises LinkError where the run
+    folder's path is too long for a socket.
+    """
+
+    def endpoint(name: str, tcp: str) -> str:
+        if config.bus.transport == "tcp":
+            return tcp
+        path = str(run_dir / name)
+        if len(os.fsencode(path)) > _IPC_PATH_BYTES:
+            raise LinkError(
+                f"{path} is too long for a socket ({_IPC_PATH_BYTES} bytes); set XDG_RUNTIME_DIR or TMPDIR to a "
+                "shorter folder"
+            )
+        return f"ipc://{path}"
+
+    return RunPlan(
+        drive_id=drive_id,
+        drive_dir=str(drive_dir.resolve()),
+        run_dir=str(run_dir),
+        source_uri=source_uri,
+        pacing=pacing,
+        session=secrets.token_hex(16),
+        viewers=endpoint("viewers", config.bus.tcp_viewers),
+        pictures=endpoint("pictures", config.bus.tcp_pictures),
+        link=endpoint("link", config.bus.tcp_link),
+        config=config,
+    )
+
+
+def write_plan(plan: RunPlan) -> Path:
+    """Write the plan into its run folder; returns its path."""
+    path = Path(plan.run_dir) / PLAN_NAME
+    path.write_bytes(msgspec.json.encode(plan))
+    return path
+
+
+def read_plan(path: Path) -> RunPlan:
+    """The plan that `write_plan` wrote. Raises LinkError where there is none."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=RunPlan)
+    except OSError as error:
+        raise LinkError(f"the plan {path} cannot be read: {error.strerror}; it is written by `sightline run`") from error
+    except msgspec.DecodeError as error:
+        raise LinkError(f"{path} is no plan of a run: {error}") from error
