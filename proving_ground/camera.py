@@ -47,19 +47,18 @@ class Camera:
         c, s = math.cos(self.pitch_rad), math.sin(self.pitch_rad)
         x = vehicle_xyz_m[..., 0] - self.mount_forward_m
         z = vehicle_xyz_m[..., 2] - self.mount_height_m
-        right = self.mount_left_m - vehicle_xyz_m[..., 1]
-        return np.stack([right, -(x * s + z * c), x * c - z * s], axis=-1)
+        camera = np.empty(vehicle_xyz_m.shape)
+        camera[..., 0] = self.mount_left_m - vehicle_xyz_m[..., 1]
+        camera[..., 1], camera[..., 2] = -(x * s + z * c), x * c - z * s
+        return camera
 
     def to_pixels(self, camera_xyz_m: FloatArray) -> FloatArray:
         """(right, down, depth) with depth > 0, (..., 3), as pixel positions (u, v), (..., 2)."""
         scale = self.focal_px / camera_xyz_m[..., 2]
-        return np.stack(
-            [
-                (self.width - 1) / 2 + scale * camera_xyz_m[..., 0],
-                (self.height - 1) / 2 + scale * camera_xyz_m[..., 1],
-            ],
-            axis=-1,
-        )
+        pixels = np.empty((*scale.shape, 2))
+        pixels[..., 0] = (self.width - 1) / 2 + scale * camera_xyz_m[..., 0]
+        pixels[..., 1] = (self.height - 1) / 2 + scale * camera_xyz_m[..., 1]
+        return pixels
 
     def ground_rows(self) -> tuple[int, FloatArray, FloatArray]:
         """The first row that sees ground, and from it down: forward distance m (rows,) and metres per pixel (rows,)."""
@@ -77,11 +76,12 @@ def clip_near(camera_xyz_m: FloatArray) -> list[FloatArray]:
     """
     if len(camera_xyz_m) == 0:
         return []
-    following = np.roll(camera_xyz_m, -1, axis=1)
-    depth, next_depth = camera_xyz_m[..., 2], following[..., 2]
+    depth = camera_xyz_m[..., 2]
     inside = depth >= NEAR_M
     if inside.all():
         return list(camera_xyz_m)
+    following = np.roll(camera_xyz_m, -1, axis=1)
+    next_depth = following[..., 2]
     crossing = inside != (next_depth >= NEAR_M)
     span = np.where(crossing, next_depth - depth, 1.0)
     cut = camera_xyz_m + ((NEAR_M - depth) / span)[..., None] * (following - camera_xyz_m)

@@ -38,6 +38,13 @@ _MARKING_REACH_M = 130.0
 _GRASS, _GRAVEL, _ASPHALT = (62.0, 112.0, 104.0), (128.0, 140.0, 148.0), (112.0, 110.0, 108.0)
 _PAINT = (228.0, 232.0, 232.0)
 _WHEEL_TRACKS_M = (-0.78, 0.78, 2.72, 4.28)
+_STRIPS_M = np.array(
+    [
+        (_PAVED_RIGHT_M - _GRAVEL_M, _PAVED_LEFT_M + _GRAVEL_M),
+        (_PAVED_RIGHT_M, _PAVED_LEFT_M),
+        *((track - 0.2, track + 0.2) for track in _WHEEL_TRACKS_M),
+    ]
+)
 
 
 class GroundPainter:
@@ -78,23 +85,17 @@ class GroundPainter:
     def _paint_surfaces(self, ground: ByteArray, view: View) -> None:
         contrast = self._world.scenery.scenery.verge_contrast
         ground[:] = _mixed(_ASPHALT, _GRASS, contrast)
+        right_m, left_m = _STRIPS_M[:, :1], _STRIPS_M[:, 1:]
         s = view.s_m + self._along
-        gravel, paved = (
-            self._strip(view, s, _PAVED_RIGHT_M - _GRAVEL_M, _PAVED_LEFT_M + _GRAVEL_M),
-            self._strip(view, s, _PAVED_RIGHT_M, _PAVED_LEFT_M),
-        )
-        _fill(ground, gravel, _mixed(_ASPHALT, _GRAVEL, contrast))
-        _fill(ground, paved, _ASPHALT)
-        for lateral in _WHEEL_TRACKS_M:
-            _fill(ground, self._strip(view, s[:40], lateral - 0.2, lateral + 0.2), _mixed(_ASPHALT, (0, 0, 0), 0.06))
+        there, back = np.broadcast_to(left_m, (len(right_m), len(s))), np.broadcast_to(right_m, (len(right_m), len(s)))
+        outlines = self._world.road.place(np.concatenate([s, s[::-1]]), np.concatenate([there, back], axis=1))
+        gravel, paved, *tracks = view.polygons(outlines, origin_v=self.first_row)
+        _fill(ground, drawable([gravel]), _mixed(_ASPHALT, _GRAVEL, contrast))
+        _fill(ground, drawable([paved]), _ASPHALT)
+        for track in drawable(tracks):
+            _fill(ground, [track], _mixed(_ASPHALT, (0, 0, 0), 0.06))
         self._paved[:] = 0
-        _fill(self._paved, paved, (255.0,))
-
-    def _strip(self, view: View, s_m: FloatArray, right_m: float, left_m: float) -> list[NDArray[np.int32]]:
-        road = self._world.road
-        lateral = np.concatenate([np.full(len(s_m), left_m), np.full(len(s_m), right_m)])
-        outline = road.place(np.concatenate([s_m, s_m[::-1]]), lateral)
-        return drawable(view.polygons(outline[None], origin_v=self.first_row))
+        _fill(self._paved, drawable([paved]), (255.0,))
 
     def _paint_markings(self, view: View) -> None:
         self._lines[:] = 0

@@ -42,29 +42,31 @@ class ObjectPainter:
         trees = self._world.scenery.trees(view.s_m - 10.0, view.s_m + _REACH_M)
         base = view.to_camera(trees.position_m)
         depth = base[:, 2]
+        seen = (depth > 2.0) & (depth < _REACH_M)
+        base, depth, kind, height_m = base[seen], depth[seen], trees.kind[seen], trees.height_m[seen]
+        foot = view.camera.to_pixels(base)
+        size_px = view.camera.focal_px / depth * height_m
+        fog = 1 - np.exp(-depth / self._world.light.haze_m)
+        step = np.minimum(_HAZE_STEPS - 1, np.round(fog * (_HAZE_STEPS - 1)).astype(int))
+        inside = (np.abs(foot[:, 0] - view.camera.width / 2) < (view.camera.width + size_px) / 2 + 1) & (size_px > 1.5)
         lead = self._world.lead_box(t_s)
         lead_depth = math.inf
         if lead is not None:
             lead_depth = float(view.to_camera(np.array([lead.x_m, lead.y_m]))[2])
-        camera = view.camera
+            if lead_depth < NEAR_M - lead.length_m:
+                lead = None
         order = np.argsort(-depth, kind="stable")
-        lead_due = lead is not None and lead_depth > -5.0
-        for i in order[(depth[order] > 2.0) & (depth[order] < _REACH_M)]:
-            if lead_due and lead is not None and depth[i] < lead_depth:
+        for i in order[inside[order]]:
+            if lead is not None and depth[i] < lead_depth:
                 paint_lead(picture, view, lead, self._world.light)
-                lead_due = False
-            scale = camera.focal_px / depth[i]
-            u = (camera.width - 1) / 2 + scale * base[i, 0]
-            v = (camera.height - 1) / 2 + scale * base[i, 1]
-            fog = 1 - math.exp(-depth[i] / self._world.light.haze_m)
-            step = min(_HAZE_STEPS - 1, round(fog * (_HAZE_STEPS - 1)))
-            _blend(picture, self._pyramids[trees.kind[i]][step], u, v, scale * trees.height_m[i])
-        if lead_due and lead is not None and lead_depth > NEAR_M - 5.0:
+                lead = None
+            _blend(picture, self._pyramids[kind[i]][step[i]], float(foot[i, 0]), float(foot[i, 1]), float(size_px[i]))
+        if lead is not None:
             paint_lead(picture, view, lead, self._world.light)
 
 
 def _pyramid(kind: int, light: Light, fog: float) -> list[ByteArray]:
-    """Halved sizes of one tinted sprite: uint8 (n, n, 4), colour already multiplied by opacity."""
+    """Halved sizes of one tinted sprite: uint8 (n, n, 4), colour times opacity, and 255 less opacity."""
     shade, trunk, opacity = cv2.split(tree_sprites()[kind])
     layers = []
     for channel in range(3):
@@ -72,7 +74,7 @@ def _pyramid(kind: int, light: Light, fog: float) -> list[ByteArray]:
         leaves = _LEAVES[kind][channel] * (dark * 0.7 + (sun * 1.15 - dark * 0.7) * shade)
         colour = leaves + trunk * (_TRUNK[channel] * dark - leaves)
         layers.append((colour + fog * (light.sky_horizon[channel] - colour)) * opacity)
-    sprite = np.clip(np.stack([*layers, opacity * 255], axis=-1), 0, 255).astype(np.uint8)
+    sprite = np.clip(np.stack([*layers, 255 - opacity * 255], axis=-1), 0, 255).astype(np.uint8)
     levels = [sprite]
     while levels[-1].shape[0] > 6:
         half = levels[-1].shape[0] // 2
@@ -82,8 +84,6 @@ def _pyramid(kind: int, light: Light, fog: float) -> list[ByteArray]:
 
 def _blend(picture: ByteArray, pyramid: list[ByteArray], u: float, v: float, size_px: float) -> None:
     """Draws a square sprite of `size_px` standing with the middle of its base on (u, v)."""
-    if size_px < 1.5:
-        return
     left, top = max(0, math.floor(u - size_px / 2)), max(0, math.floor(v - size_px))
     right = min(picture.shape[1], math.ceil(u + size_px / 2) + 1)
     bottom = min(picture.shape[0], math.ceil(v) + 1)
@@ -95,8 +95,10 @@ def _blend(picture: ByteArray, pyramid: list[ByteArray], u: float, v: float, siz
     to_picture = np.array(
         [[zoom, 0, u - size_px / 2 - left + zoom / 2 - 0.5], [0, zoom, v - size_px - top + zoom / 2 - 0.5]]
     )
-    drawn = cv2.warpAffine(sprite, to_picture, (right - left, bottom - top), flags=cv2.INTER_LINEAR)
+    drawn = cv2.warpAffine(
+        sprite, to_picture, (right - left, bottom - top), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0, 255)
+    )
     region = picture[top:bottom, left:right]
-    through = cv2.cvtColor(np.uint8(255) - drawn[..., 3], cv2.COLOR_GRAY2BGR)
+    through = cv2.cvtColor(cv2.extractChannel(drawn, 3), cv2.COLOR_GRAY2BGR)
     behind = cv2.multiply(region, through, scale=1 / 255)
-    cv2.add(behind, np.ascontiguousarray(drawn[..., :3]), dst=region)
+    cv2.add(behind, cv2.cvtColor(drawn, cv2.COLOR_BGRA2BGR), dst=region)

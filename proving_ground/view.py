@@ -35,8 +35,9 @@ class View:
         """World points (..., 2) at heights above ground as camera points (..., 3)."""
         dx, dy = world_xy_m[..., 0] - self.x_m, world_xy_m[..., 1] - self.y_m
         c, s = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
-        forward, left = dx * c + dy * s, dy * c - dx * s
-        return self.camera.in_camera(np.stack([forward, left, np.broadcast_to(height_m, forward.shape)], axis=-1))
+        vehicle = np.empty((*dx.shape, 3))
+        vehicle[..., 0], vehicle[..., 1], vehicle[..., 2] = dx * c + dy * s, dy * c - dx * s, height_m
+        return self.camera.in_camera(vehicle)
 
     def polygons(
         self, world_xy_m: FloatArray, height_m: FloatArray | float = 0.0, origin_v: int = 0, scale: int = 1
@@ -46,13 +47,16 @@ class View:
         `origin_v` is the picture row that becomes row 0; `scale` enlarges for a supersampled mask.
         """
         clipped = clip_near(self.to_camera(world_xy_m, height_m))
-        sizes = [len(polygon) for polygon in clipped]
-        if not any(sizes):
+        if not any(len(polygon) for polygon in clipped):
             return [np.empty((0, 2), np.int32)] * len(clipped)
         pixels = self.camera.to_pixels(np.concatenate(clipped))
         pixels[:, 1] -= origin_v
         fixed = np.clip(((pixels + 0.5) * scale - 0.5) * (1 << SUB_PIXEL_BITS), -1e7, 1e7).round().astype(np.int32)
-        return np.split(fixed, np.cumsum(sizes)[:-1])
+        polygons, start = [], 0
+        for polygon in clipped:
+            polygons.append(fixed[start : start + len(polygon)])
+            start += len(polygon)
+        return polygons
 
 
 def drawable(polygons: Sequence[Polygon]) -> list[Polygon]:
