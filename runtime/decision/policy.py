@@ -128,14 +128,21 @@ class Policy:
         state: VehicleState,
         memory: Memory,
     ) -> Outcome:
-        """One pass and the chain behind it.
+        """One pass and the chain behind it. Raises EngineError where the back-end could not run the pass."""
+        return self.conclude(sequence, t_source_ns, self._engine.run(inputs), state, memory)
+
+    def conclude(
+        self,
+        sequence: int,
+        t_source_ns: int,
+        outputs: Mapping[str, NDArray[Any]],
+        state: VehicleState,
+        memory: Memory,
+    ) -> Outcome:
+        """What follows from the network's outputs: the chain, the map and the reason.
 
         A network without an acceleration output asks for 0 m/s2: it steers, and someone else keeps the speed.
-
-        Raises:
-            EngineError: the back-end could not run the pass.
         """
-        outputs = self._engine.run(inputs)
         proposal = Proposal(
             recordable(self._quantity(outputs, "steering_angle_rad")),
             recordable(self._quantity(outputs, "acceleration_mps2")),

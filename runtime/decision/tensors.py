@@ -29,7 +29,7 @@ DTYPES = (
 _LITTLE_ENDIAN = {name: np.dtype(name).newbyteorder("<") for name in DTYPES}
 
 
-def pack(name: str, array: NDArray[Any]) -> Tensor:
+def pack_tensor(name: str, array: NDArray[Any]) -> Tensor:
     """An array as it is recorded: little-endian, C order. Raises RecordError on a dtype that a record does not hold."""
     dtype = array.dtype.name
     if dtype not in _LITTLE_ENDIAN:
@@ -37,7 +37,7 @@ def pack(name: str, array: NDArray[Any]) -> Tensor:
     return Tensor(name, dtype, array.shape, array.astype(_LITTLE_ENDIAN[dtype], copy=False).tobytes())
 
 
-def unpack(tensor: Tensor) -> NDArray[Any]:
+def unpack_tensor(tensor: Tensor) -> NDArray[Any]:
     """The array of a recorded tensor, read-only, C order, in the machine's byte order.
 
     Raises RecordError where dtype, shape and the number of bytes do not fit each other.
@@ -59,14 +59,14 @@ def unpack(tensor: Tensor) -> NDArray[Any]:
     return array.astype(dtype.newbyteorder("="), copy=False)
 
 
-def pack_set(sequence: int, t_source_ns: int, arrays: Mapping[str, NDArray[Any]]) -> TensorSet:
-    """All tensors of one side of one pass, in the mapping's order. Raises RecordError as `pack` does."""
-    return TensorSet(sequence, t_source_ns, tuple(pack(name, array) for name, array in arrays.items()))
+def pack(arrays: Mapping[str, NDArray[Any]], sequence: int, t_source_ns: int) -> TensorSet:
+    """All tensors of one side of one pass, in the mapping's order. Raises RecordError as `pack_tensor` does."""
+    return TensorSet(sequence, t_source_ns, tuple(pack_tensor(name, array) for name, array in arrays.items()))
 
 
-def unpack_set(tensors: TensorSet) -> dict[str, NDArray[Any]]:
-    """The arrays by name. Raises RecordError as `unpack` does, and on a name that stands twice."""
-    arrays = {tensor.name: unpack(tensor) for tensor in tensors.tensors}
+def unpack(tensors: TensorSet) -> dict[str, NDArray[Any]]:
+    """The arrays by name. Raises RecordError as `unpack_tensor` does, and on a name that stands twice."""
+    arrays = {tensor.name: unpack_tensor(tensor) for tensor in tensors.tensors}
     if len(arrays) != len(tensors.tensors):
         names = [tensor.name for tensor in tensors.tensors]
         raise RecordError(f"frame {tensors.sequence}: a tensor's name is recorded twice: {', '.join(sorted(names))}")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from runtime.contracts.errors import RecordError
 from runtime.contracts.messages import Tensor
 from runtime.contracts.topics import MODEL_INPUT
-from runtime.decision.tensors import DTYPES, pack, pack_set, unpack, unpack_set
+from runtime.decision.tensors import DTYPES, pack, pack_tensor, unpack, unpack_tensor
 
 
 @given(
@@ -28,22 +28,22 @@ from runtime.decision.tensors import DTYPES, pack, pack_set, unpack, unpack_set
     )
 )
 def test_every_array_comes_back_with_its_bits_shape_and_type(array: NDArray[Any]) -> None:
-    back = unpack(pack("x", array))
+    back = unpack_tensor(pack_tensor("x", array))
     assert (back.dtype, back.shape) == (array.dtype, array.shape)
     assert back.tobytes() == array.tobytes()
 
 
 def test_nan_payloads_the_sign_of_zero_and_subnormals_survive_the_wire() -> None:
     bits = np.array([0x7FC00001, 0xFF800001, 0x80000000, 0x00000001, 0x7F800000], np.uint32)
-    message = pack_set(3, 4, {"x": bits.view(np.float32)})
-    back = unpack_set(MODEL_INPUT.decode(MODEL_INPUT.encode(message)))["x"]
+    message = pack({"x": bits.view(np.float32)}, 3, 4)
+    back = unpack(MODEL_INPUT.decode(MODEL_INPUT.encode(message)))["x"]
     assert back.view(np.uint32).tolist() == bits.tolist()
 
 
 def test_byte_order_and_memory_order_do_not_change_what_is_recorded() -> None:
     array = np.arange(6, dtype=np.float32).reshape(2, 3)
-    assert pack("x", array.astype(">f4")) == pack("x", array)
-    assert pack("x", np.asfortranarray(array)) == pack("x", array)
+    assert pack_tensor("x", array.astype(">f4")) == pack_tensor("x", array)
+    assert pack_tensor("x", np.asfortranarray(array)) == pack_tensor("x", array)
 
 
 @pytest.mark.parametrize(
@@ -59,17 +59,17 @@ def test_byte_order_and_memory_order_do_not_change_what_is_recorded() -> None:
 def test_a_malformed_tensor_is_refused_with_what_is_wrong(change: dict[str, Any], named: str) -> None:
     tensor = msgspec.structs.replace(Tensor("steering", "float32", (2,), b"\0" * 8), **change)
     with pytest.raises(RecordError, match="steering") as refusal:
-        unpack(tensor)
+        unpack_tensor(tensor)
     assert named in str(refusal.value)
 
 
 def test_a_type_that_no_network_has_is_not_recorded() -> None:
     with pytest.raises(RecordError, match="complex128"):
-        pack("x", np.zeros(2, np.complex128))
+        pack_tensor("x", np.zeros(2, np.complex128))
 
 
 def test_a_name_that_stands_twice_is_refused() -> None:
-    tensors = pack_set(0, 0, {"x": np.zeros(1, np.float32)})
+    tensors = pack({"x": np.zeros(1, np.float32)}, 0, 0)
     doubled = msgspec.structs.replace(tensors, tensors=tensors.tensors * 2)
     with pytest.raises(RecordError, match="twice"):
-        unpack_set(doubled)
+        unpack(doubled)
