@@ -99,6 +99,8 @@ def read_plan(path: Path) -> RunPlan:
     try:
         return msgspec.json.decode(path.read_bytes(), type=RunPlan)
     except OSError as error:
-        raise LinkError(f"the plan {path} cannot be read: {error.strerror}; it is written by `sightline run`") from error
+        raise LinkError(
+            f"the plan {path} cannot be read: {error.strerror}; it is written by `sightline run`"
+        ) from error
     except msgspec.DecodeError as error:
         raise LinkError(f"{path} is no plan of a run: {error}") from error

@@ -1,0 +1,139 @@
+"""The recorder's process: `python -m runtime.record PLAN`. It ends when the drive says farewell, or on SIGTERM.
+
+With `--seal` it only takes up what a dead recorder left, seals it, and ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import zmq
+
+from runtime.bus.publisher import Publisher
+from runtime.contracts.clock import SystemClock
+from runtime.contracts.errors import ExitCode, LinkError, SightlineError
+from runtime.contracts.topics import PICTURE
+from runtime.record.pictures import PictureEncoder
+from runtime.record.recorder import Recorder
+from runtime.record.store import DriveStore
+from runtime.supervise.plan import RunPlan, read_plan
+
+_IDLE_MS = 1000
+_DRAIN_MS = 300  # after SIGTERM: the link has been silent for so long, nothing more is under way
+_FAREWELL_MS = 1000  # after the seal: the farewell may be asked for again
+_SEALING_MS = 10  # between two looks at the sealing thread
+_BATCH = 64
+_MIB = 1024 * 1024
+
+
+def main(arguments: list[str]) -> int:
+    """Record until the end; 0, or 2 with one line on stderr."""
+    try:
+        plan = read_plan(Path(arguments[0]))
+        store = DriveStore(Path(plan.drive_dir), plan.session, plan.config.record)
+        if "--seal" in arguments[1:]:
+            store.close()
+        else:
+            _record(plan, store)
+    except SightlineError as error:
+        print(f"sightline recorder: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        # Buffers that the disk refused must not be tried again by destructors, nor may a half-done seal be waited for.
+        os._exit(ExitCode.COULD_NOT)
+    return ExitCode.YES
+
+
+def _record(plan: RunPlan, store: DriveStore) -> None:
+    stopping = _termination()
+    context = zmq.Context(io_threads=1)
+    router = _router(context, plan)
+    publisher = Publisher(plan.pictures, plan.session, PICTURE.viewer_queue)
+    pictures = PictureEncoder(publisher, plan.config.record.jpeg_quality)
+    name = plan.session.encode()
+
+    def reply(data: bytes) -> None:
+        try:
+            router.send_multipart((name, data), zmq.DONTWAIT)
+        except zmq.ZMQError:
+            pass  # nobody of that name is connected, or its queue is full: it will greet again
+
+    recorder = Recorder(plan.session, plan.config.record, store, pictures, SystemClock(), reply)
+    try:
+        _loop(router, recorder, stopping)
+        store.close()
+    finally:
+        publisher.close()
+        context.destroy(linger=_FAREWELL_MS)
+
+
+def _loop(router: zmq.Socket[bytes], recorder: Recorder, stopping: socket.socket) -> None:
+    """Read, write, commit, acknowledge."""
+    poller = zmq.Poller()
+    poller.register(router, zmq.POLLIN)
+    poller.register(stopping, zmq.POLLIN)
+    asked_to_stop = False
+    while True:
+        events = dict(poller.poll(recorder.due_ms(_idle_ms(recorder, asked_to_stop))))
+        if stopping.fileno() in events:
+            poller.unregister(stopping)
+            asked_to_stop = True
+        heard = router in events
+        if heard:
+            _take_batch(router, recorder)
+        recorder.commit_if_due()
+        recorder.check_sealed()
+        if recorder.finished and (asked_to_stop or not heard):
+            return
+        if asked_to_stop and not events and not recorder.finishing:
+            recorder.end_open("the driving process ended without a farewell")
+
+
+def _idle_ms(recorder: Recorder, asked_to_stop: bool) -> int:
+    if recorder.finished:
+        return 0 if asked_to_stop else _FAREWELL_MS
+    if recorder.finishing:
+        return _SEALING_MS
+    return _DRAIN_MS if asked_to_stop else _IDLE_MS
+
+
+def _take_batch(router: zmq.Socket[bytes], recorder: Recorder) -> None:
+    for _ in range(_BATCH):
+        try:
+            parts = router.recv_multipart(zmq.DONTWAIT)
+        except zmq.Again:
+            return
+        if len(parts) == 2:
+            recorder.take(parts[1])
+        else:
+            recorder.rejected += 1
+        recorder.commit_if_due()
+
+
+def _router(context: zmq.Context[zmq.Socket[bytes]], plan: RunPlan) -> zmq.Socket[bytes]:
+    router = context.socket(zmq.ROUTER)
+    router.set(zmq.ROUTER_HANDOVER, 1)  # a driving process that connects again keeps its name
+    router.set(zmq.ROUTER_MANDATORY, 1)
+    router.set(zmq.RCVHWM, plan.config.record.credit + 64)
+    router.set(zmq.MAXMSGSIZE, plan.config.record.link_mib * _MIB)
+    try:
+        router.bind(plan.link)
+    except zmq.ZMQError as error:
+        raise LinkError(f"the recorder cannot listen on {plan.link}: {error}; is it in use?") from error
+    return router
+
+
+def _termination() -> socket.socket:
+    """A socket that becomes readable on SIGTERM. SIGINT is the supervisor's affair."""
+    receiver, sender = socket.socketpair()
+    receiver.setblocking(False)
+    sender.setblocking(False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sender.send(b"t"))
+    return receiver
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

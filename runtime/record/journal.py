@@ -1,0 +1,121 @@
+"""The active segment: an append-only, unchunked MCAP file that is readable up to wherever a crash cuts it.
+
+Behind the messages of each set stands a `Stored` mark. Whatever follows the last mark is no whole set: it was never
+acknowledged, so recovery cuts it away and the driving process sends it again.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcap.writer import Writer
+
+from runtime import __version__
+from runtime.contracts.errors import RecordError
+from runtime.contracts.messages import Stored
+from runtime.contracts.topics import HEADER, STORED, Topic
+from runtime.record import scan
+from runtime.record.schema import json_schema
+
+SUFFIX = ".mcap.journal"
+LIBRARY = f"sightline {__version__}"
+_BUFFER_BYTES = 1024 * 1024
+_RECORD_OVERHEAD_BYTES = 31  # opcode, length and a message's fixed fields
+
+
+class Journal:
+    """Appends messages to a new file. Every method raises OSError where the disk refuses."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size_bytes = 0
+        self.first_log_time_ns: int | None = None
+        self.last_log_time_ns = 0
+        self._file = path.open("xb", buffering=_BUFFER_BYTES)
+        sync_directory(path.parent)
+        self._writer = Writer(self._file, use_chunking=False)
+        self._writer.start(profile="", library=LIBRARY)
+        self._channels: dict[str, int] = {}
+
+    def append(
+        self, name: str, topic: Topic, data: bytes, *, log_time_ns: int, publish_time_ns: int, sequence: int
+    ) -> None:
+        """Add one message; `sequence` below 0 means none. On the disk only after `sync`."""
+        channel = self._channels.get(name)
+        if channel is None:
+            channel = self._channels[name] = register(self._writer, name, topic)
+        self._writer.add_message(channel, log_time_ns, data, publish_time_ns, max(0, sequence) & 0xFFFFFFFF)
+        self.size_bytes += len(data) + _RECORD_OVERHEAD_BYTES
+        if self.first_log_time_ns is None:
+            self.first_log_time_ns = log_time_ns
+        self.last_log_time_ns = max(self.last_log_time_ns, log_time_ns)
+
+    def sync(self) -> None:
+        """Bring everything appended to the disk: fdatasync(2)."""
+        self._file.flush()
+        os.fdatasync(self._file.fileno())
+
+    def close(self) -> None:
+        """Bring everything to the disk and close."""
+        self.sync()
+        self._file.close()
+
+
+def register(writer: Writer, name: str, topic: Topic) -> int:
+    """Register a topic's channel and schema with an MCAP writer; returns the channel's number."""
+    if topic.encoding == "json":
+        schema = writer.register_schema(topic.schema_name, "jsonschema", json_schema(topic))
+    else:
+        schema = writer.register_schema(topic.schema_name, "", b"")
+    return writer.register_channel(name, topic.encoding, schema)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a journal holds: where its last whole set ends, that set's mark, and the header's bytes."""
+
+    size_bytes: int
+    whole_bytes: int
+    mark: Stored | None
+    header: bytes | None
+    last_log_time_ns: int
+
+
+def survey(path: Path) -> Survey:
+    """Read a journal up to its cut. Raises RecordError where it cannot be read at all."""
+    mark, header, whole, last_log_time_ns = None, None, 0, 0
+    topics: dict[int, str] = {}
+    try:
+        with scan.mapped(path) as buffer:
+            size = len(buffer)
+            if bytes(buffer[: len(scan.MAGIC)]) != scan.MAGIC:
+                return Survey(size, 0, None, None, 0)
+            for found in scan.records(buffer, len(scan.MAGIC), size):
+                if found.opcode == scan.OP_CHANNEL:
+                    channel = scan.channel(buffer, found)
+                    topics[channel.id] = channel.topic
+                elif found.opcode == scan.OP_MESSAGE:
+                    topic = topics.get(scan.channel_id(buffer, found))
+                    if topic == STORED.name:
+                        message = scan.message(buffer, found)
+                        mark, whole = STORED.decode(message.data), found.end
+                        last_log_time_ns = max(last_log_time_ns, message.log_time_ns)
+                    elif topic == HEADER.name and header is None:
+                        header = scan.message(buffer, found).data
+    except OSError as error:
+        raise RecordError(f"the journal {path} cannot be read: {error.strerror}") from error
+    except (struct.error, UnicodeDecodeError, RecordError):
+        pass  # a damaged record: what stands before it counts
+    return Survey(size, whole, mark, header, last_log_time_ns)
+
+
+def sync_directory(path: Path) -> None:
+    """Bring a folder's own entries (new names, renames) to the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

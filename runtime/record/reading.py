@@ -1,0 +1,162 @@
+"""One segment, read in the order in which it was handed over: sealed, or a journal up to where it is cut.
+
+The order is that of log_time too, except where something was handed over late.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import zstandard
+from mcap.exceptions import McapError
+from mcap.reader import make_reader
+from mcap.records import Chunk
+from mcap.stream_reader import StreamReader, get_chunk_data_stream
+
+from runtime.contracts.errors import RecordError
+from runtime.contracts.topics import Topic, find_topic
+from runtime.record import scan
+from runtime.record.segment import SegmentFile
+
+_MAX_RECORD_BYTES = 1 << 30
+_DAMAGE = (McapError, zstandard.ZstdError, struct.error, ValueError, KeyError, IndexError, EOFError, OverflowError)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedMessage:
+    """One message of the record with its own bytes. Times are UTC; `sequence` is the frame's where there is one."""
+
+    topic: str
+    row: Topic
+    log_time_ns: int
+    publish_time_ns: int
+    sequence: int
+    data: bytes
+
+    def decode(self) -> Any:
+        """The message, as the topics table types it. Raises RecordError."""
+        return self.row.decode(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicCount:
+    """What one segment holds of one topic."""
+
+    topic: str
+    schema_name: str
+    encoding: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What one segment holds; times are those of its first and last message (log_time, 0 where it has none)."""
+
+    topics: tuple[TopicCount, ...]
+    first_ns: int
+    last_ns: int
+
+
+def read_messages(file: SegmentFile, rows: Collection[Topic] | None = None) -> Iterator[RecordedMessage]:
+    """The messages of a segment, of the given rows of the topics table only; CRCs are checked.
+
+    Topics that this version does not know are passed over. Raises RecordError naming a damaged segment.
+    """
+    channels: dict[int, tuple[str, Topic]] = {}
+    if file.sealed:
+        for buffer in _chunks(file.path):
+            yield from _from_buffer(buffer, 0, channels, rows, file.path)
+        return
+    try:
+        with scan.mapped(file.path) as buffer:
+            yield from _from_buffer(buffer, len(scan.MAGIC), channels, rows, file.path)
+    except OSError as error:
+        raise RecordError(f"the journal {file.path} cannot be read: {error.strerror}") from error
+
+
+def read_contents(file: SegmentFile) -> Contents:
+    """Topics, counts and times of a segment: from its summary where it is sealed. Raises RecordError."""
+    if not file.sealed:
+        return _count(file)
+    try:
+        with file.path.open("rb") as stream:
+            summary = make_reader(stream).get_summary()
+    except (OSError, *_DAMAGE) as error:
+        raise RecordError(f"the segment {file.path} is damaged: {error}") from error
+    if summary is None or summary.statistics is None:
+        raise RecordError(f"the segment {file.path} is damaged: it has no summary")
+    statistics = summary.statistics
+    counts = tuple(
+        TopicCount(
+            channel.topic,
+            summary.schemas[channel.schema_id].name if channel.schema_id in summary.schemas else "",
+            channel.message_encoding,
+            statistics.channel_message_counts.get(channel.id, 0),
+        )
+        for channel in summary.channels.values()
+    )
+    return Contents(counts, statistics.message_start_time, statistics.message_end_time)
+
+
+def _count(file: SegmentFile) -> Contents:
+    counts: dict[str, int] = {}
+    rows: dict[str, Topic] = {}
+    first_ns = last_ns = 0
+    for message in read_messages(file):
+        counts[message.topic] = counts.get(message.topic, 0) + 1
+        rows[message.topic] = message.row
+        first_ns = message.log_time_ns if not first_ns else min(first_ns, message.log_time_ns)
+        last_ns = max(last_ns, message.log_time_ns)
+    topics = tuple(
+        TopicCount(name, rows[name].schema_name, rows[name].encoding, count) for name, count in counts.items()
+    )
+    return Contents(topics, first_ns, last_ns)
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    """The content of each chunk. Raises RecordError where a CRC or the file's structure is broken."""
+    try:
+        with path.open("rb") as stream:
+            reader = StreamReader(stream, emit_chunks=True, validate_crcs=True, record_size_limit=_MAX_RECORD_BYTES)
+            for record in reader.records:
+                if isinstance(record, Chunk):
+                    content, size = get_chunk_data_stream(record, validate_crc=True)
+                    yield content.read(size)
+    except (OSError, *_DAMAGE) as error:
+        raise RecordError(
+            f"the segment {path} is damaged: {error}; other segments of the drive may be whole"
+        ) from error
+
+
+def _from_buffer(
+    buffer: scan.Buffer,
+    start: int,
+    channels: dict[int, tuple[str, Topic]],
+    rows: Collection[Topic] | None,
+    path: Path,
+) -> Iterator[RecordedMessage]:
+    try:
+        for found in scan.records(buffer, start, len(buffer)):
+            if found.opcode == scan.OP_CHANNEL:
+                channel = scan.channel(buffer, found)
+                row = find_topic(channel.topic)
+                if row is not None and (rows is None or row in rows):
+                    channels[channel.id] = (channel.topic, row)
+            elif found.opcode == scan.OP_MESSAGE:
+                known = channels.get(scan.channel_id(buffer, found))
+                if known is not None:
+                    message = scan.message(buffer, found)
+                    yield RecordedMessage(
+                        known[0],
+                        known[1],
+                        message.log_time_ns,
+                        message.publish_time_ns,
+                        message.sequence,
+                        message.data,
+                    )
+    except (struct.error, UnicodeDecodeError) as error:
+        raise RecordError(f"the segment {path} is damaged: {error}") from error

@@ -1,0 +1,240 @@
+"""What the recorder does with each message of the link. Pure of sockets: bytes in, replies through `reply`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from runtime.contracts import link
+from runtime.contracts.clock import Clock
+from runtime.contracts.config import RecordConfig
+from runtime.contracts.errors import LinkError, RecordError
+from runtime.contracts.link import Acknowledge, Finish, Finished, Hello, LossNotice, MessageSet, Payload, ToDrive
+from runtime.contracts.messages import Event, Gap, timestamp
+from runtime.contracts.topics import EVENT, GAP, HEADER, Topic, find_topic
+from runtime.contracts.units import NS_PER_MS
+from runtime.record.pictures import PictureEncoder
+from runtime.record.store import DriveStore
+
+NAME = "recorder"
+
+
+class Recorder:
+    """Takes sets in their order, once each; acknowledges what is on the disk.
+
+    `rejected` counts bytes and messages that were none of the link's. Raises RecordError where the disk refuses.
+    """
+
+    def __init__(
+        self,
+        session: str,
+        config: RecordConfig,
+        store: DriveStore,
+        pictures: PictureEncoder,
+        clock: Clock,
+        reply: Callable[[bytes], None],
+    ) -> None:
+        self._session, self._config, self._store = session, config, store
+        self._pictures, self._clock, self._reply = pictures, clock, reply
+        self._pending = 0  # taken and not acknowledged
+        self._pending_since_ns = 0
+        self._asked_for = -1  # the sequence that was last asked for again
+        self.finishing = False
+        self._announced = store.recovered is None
+        self.rejected = 0
+        self.finished = False
+
+    def take(self, data: bytes) -> None:
+        """Handle one message of the link; bytes that are none are counted and forgotten."""
+        try:
+            message = link.decode_to_recorder(data)
+        except LinkError:
+            self.rejected += 1
+            return
+        if message.session != self._session:
+            self.rejected += 1
+        elif isinstance(message, MessageSet):
+            self._take_set(message)
+        elif isinstance(message, LossNotice):
+            self._take_loss(message)
+        elif isinstance(message, Hello):
+            self._greet(message)
+        else:
+            self._take_finish(message)
+
+    def commit_if_due(self) -> None:
+        """Group commit: at the latest `sync_ms` after the first unsynced set, or when half of the credit is used."""
+        if not self._pending:
+            return
+        waited_ns = self._clock.monotonic_ns() - self._pending_since_ns
+        if waited_ns >= self._config.sync_ms * NS_PER_MS or 2 * self._pending >= self._config.credit:
+            self._commit()
+
+    def due_ms(self, idle_ms: int) -> int:
+        """How long the loop may wait for the next message."""
+        if not self._pending:
+            return idle_ms
+        waited_ns = self._clock.monotonic_ns() - self._pending_since_ns
+        return max(0, min(idle_ms, int((self._config.sync_ms * NS_PER_MS - waited_ns) // NS_PER_MS) + 1))
+
+    def end_open(self, reason: str) -> None:
+        """The driving process is gone without a farewell: declare the open end and have the record sealed."""
+        if not self.finishing:
+            gap = Gap(self._session, self._store.next_sequence, None, reason)
+            self._write(GAP.name, GAP, GAP.encode(gap), self._clock.utc_ns())
+            self.say(4, "recorder.open-end", f"{reason}; nothing is known from set {gap.first} on")
+            self._finish()
+
+    def check_sealed(self) -> None:
+        """Once the last segment is sealed, say so."""
+        if self.finishing and not self.finished and not self._store.sealing():
+            self.finished = True
+            self._answer(Finished(self._session))
+
+    def say(self, level: int, kind: str, text: str) -> None:
+        """Write an event of the recorder's own into the record."""
+        moment_ns = self._store.last_log_time_ns or self._clock.utc_ns()
+        assert level in (1, 2, 3, 4, 5)
+        event = Event(timestamp(moment_ns), level, text, NAME, kind)  # type: ignore[arg-type]  # checked above
+        self._write(EVENT.name, EVENT, EVENT.encode(event), self._clock.utc_ns())
+
+    def _take_set(self, message: MessageSet) -> None:
+        if not self._is_next(message.sequence, message.sequence):
+            return
+        for payload in message.payloads:
+            if payload.topic == HEADER.name:
+                self._take_header(payload)
+        self._announce()
+        for payload in message.payloads:
+            if payload.topic != HEADER.name:
+                self._take_payload(payload)
+        log_time_ns = self._store.log_time_ns(message.t_source_ns, self._clock.utc_ns())
+        for ref in message.pictures:
+            try:
+                payload = self._pictures.encode(
+                    ref,
+                    sequence=message.frame_sequence,
+                    t_source_ns=message.t_source_ns,
+                    log_time_ns=log_time_ns,
+                    utc_ns=self._clock.utc_ns(),
+                )
+            except LinkError as error:
+                self.say(3, "recorder.picture-missing", str(error))
+                continue
+            self._take_payload(payload)
+        self._done(message.sequence, message.sequence, message.frame_sequence, log_time_ns)
+
+    def _take_header(self, payload: Payload) -> None:
+        try:
+            self._store.keep_header(payload.data)
+        except RecordError:
+            self.rejected += 1
+
+    def _take_payload(self, payload: Payload) -> None:
+        topic = find_topic(payload.topic)
+        if topic is None or not topic.recorded:
+            self.rejected += 1
+            self.say(3, "recorder.rejected", f"a message on the unknown topic {payload.topic!r} was not recorded")
+            return
+        self._store.append(
+            payload.topic,
+            topic,
+            payload.data,
+            log_time_ns=self._store.log_time_ns(payload.t_source_ns, payload.utc_ns),
+            publish_time_ns=payload.utc_ns,
+            sequence=payload.sequence,
+        )
+
+    def _take_loss(self, message: LossNotice) -> None:
+        gap = message.gap
+        if gap.last is None or gap.last < gap.first or gap.session != self._session:
+            self.rejected += 1
+        elif self._is_next(gap.first, gap.last):
+            self._declare(gap.last, gap.reason)
+
+    def _declare(self, last: int, reason: str) -> None:
+        """Write a gap from the next expected set up to `last`."""
+        gap = Gap(self._session, self._store.next_sequence, last, reason)
+        self._announce()
+        self._write(GAP.name, GAP, GAP.encode(gap), self._clock.utc_ns())
+        self.say(4, "link.gap", f"message sets {gap.first} to {gap.last} are not in the record: {reason}")
+        self._done(gap.first, last, -1, self._store.last_log_time_ns)
+
+    def _greet(self, message: Hello) -> None:
+        try:
+            self._pictures.open_ring(message)
+        except LinkError as error:
+            self.rejected += 1
+            self.say(3, "recorder.picture-missing", str(error))
+        if message.oldest_unacknowledged > self._store.next_sequence:
+            self._declare(
+                message.oldest_unacknowledged - 1,
+                "they were acknowledged once, or given up before this recorder came, and the record does not hold them",
+            )
+        self._commit(resend=True)
+
+    def _take_finish(self, message: Finish) -> None:
+        if message.sequence > self._store.next_sequence:
+            self._commit(resend=True)
+        elif self.finished:
+            self._answer(Finished(self._session))
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        if not self.finishing:
+            self._announce()
+            self._commit()
+            self._store.rotate()
+            self.finishing = True
+
+    def _is_next(self, first: int, last: int) -> bool:
+        """Whether a message in the place of sets `first` to `last` is the one to take now."""
+        expected = self._store.next_sequence
+        if self.finishing or last < expected:
+            return False
+        if first > expected:
+            if self._asked_for != expected:
+                self._asked_for = expected
+                self._commit(resend=True)
+            return False
+        return True
+
+    def _done(self, first: int, last: int, frame_sequence: int, log_time_ns: int) -> None:
+        self._store.mark(
+            first,
+            last,
+            frame_sequence=frame_sequence,
+            log_time_ns=log_time_ns,
+            publish_time_ns=self._clock.utc_ns(),
+        )
+        if not self._pending:
+            self._pending_since_ns = self._clock.monotonic_ns()
+        self._pending += 1
+
+    def _announce(self) -> None:
+        """Say in the record, once, that this recorder took up what another one left."""
+        recovered = self._store.recovered
+        if self._announced or recovered is None:
+            return
+        self._announced = True
+        self.say(
+            3,
+            "recorder.restarted",
+            f"the recorder was started again: {recovered.next_sequence} message sets were on the disk, "
+            f"{recovered.journals} open segments were recovered, {recovered.cut_bytes} bytes of a set that was not "
+            "whole were cut away",
+        )
+
+    def _write(self, name: str, topic: Topic, data: bytes, utc_ns: int) -> None:
+        """A message of the recorder's own, at the newest moment in the record."""
+        self._store.append(
+            name, topic, data, log_time_ns=self._store.last_log_time_ns or utc_ns, publish_time_ns=utc_ns, sequence=-1
+        )
+
+    def _commit(self, *, resend: bool = False) -> None:
+        self._store.sync()
+        self._pending = 0
+        self._answer(Acknowledge(self._session, self._store.next_sequence, self._config.credit, resend))
+
+    def _answer(self, message: ToDrive) -> None:
+        self._reply(link.encode(message))

@@ -1,0 +1,177 @@
+"""Sealed segments: a closed journal rewritten as indexed, zstd-compressed, CRC-checked MCAP and swapped in atomically."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from mcap.writer import CompressionType, Writer
+
+from runtime.contracts.errors import RecordError
+from runtime.contracts.messages import Stored
+from runtime.contracts.topics import HEADER, STORED, find_topic
+from runtime.record import scan
+from runtime.record.journal import LIBRARY, SUFFIX, register, sync_directory
+
+METADATA_NAME = "sightline.segment"
+TEMPORARY = ".tmp"
+_NAME = re.compile(r"segment-(\d{4,})\.mcap(\.journal)?")
+_CHUNK_BYTES = 1024 * 1024
+
+
+class SegmentNote(msgspec.Struct, frozen=True):
+    """A sealed segment's own account, as the MCAP metadata record `sightline.segment` (values are text there).
+
+    Link sequences `first_set` to `last_set` and frames `first_frame` to `last_frame`, both ends included (-1: none).
+    """
+
+    index: int
+    session: str
+    first_set: int
+    last_set: int
+    first_frame: int
+    last_frame: int
+    sets: int
+    recovered: bool = False  # the recorder died before it could close this segment
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFile:
+    """One segment of a drive's folder: sealed, or the journal of one that is not."""
+
+    index: int
+    path: Path
+    sealed: bool
+
+
+def segment_files(drive_dir: Path) -> tuple[SegmentFile, ...]:
+    """The segments of a drive in order; a journal whose sealed file is there is left out. Raises RecordError."""
+    found: dict[int, SegmentFile] = {}
+    try:
+        names = sorted(os.listdir(drive_dir))
+    except OSError as error:
+        raise RecordError(f"the drive {drive_dir} cannot be read: {error.strerror}; give a drive's folder") from error
+    for name in names:
+        match = _NAME.fullmatch(name)
+        if match:
+            index, sealed = int(match.group(1)), match.group(2) is None
+            if sealed or index not in found:
+                found[index] = SegmentFile(index, drive_dir / name, sealed)
+    return tuple(found[index] for index in sorted(found))
+
+
+def sealed_path(drive_dir: Path, index: int) -> Path:
+    """Where segment `index` lies once it is sealed."""
+    return drive_dir / f"segment-{index:04d}.mcap"
+
+
+def journal_path(drive_dir: Path, index: int) -> Path:
+    """Where segment `index` grows."""
+    return drive_dir / f"segment-{index:04d}{SUFFIX}"
+
+
+def seal(drive_dir: Path, index: int, *, recovered: bool = False) -> Path:
+    """Rewrite the closed journal of segment `index`; returns the sealed file. Raises OSError where the disk refuses.
+
+    A crash at any moment leaves the journal, the sealed file, or both (then the sealed one is whole).
+    """
+    journal, sealed = journal_path(drive_dir, index), sealed_path(drive_dir, index)
+    temporary = sealed.with_name(sealed.name + TEMPORARY)
+    with temporary.open("wb") as output, scan.mapped(journal) as buffer:
+        _rewrite(buffer, output, index, recovered)
+        output.flush()
+        os.fsync(output.fileno())
+    temporary.replace(sealed)
+    sync_directory(drive_dir)
+    journal.unlink()
+    sync_directory(drive_dir)
+    return sealed
+
+
+def _rewrite(buffer: scan.Buffer, output: object, index: int, recovered: bool) -> None:
+    writer = Writer(
+        output,  # type: ignore[arg-type]  # any binary stream
+        chunk_size=_CHUNK_BYTES,
+        compression=CompressionType.ZSTD,
+        enable_data_crcs=True,
+    )
+    writer.start(profile="", library=LIBRARY)
+    channels: dict[int, int] = {}
+    stored_channel = -1
+    note = SegmentNote(index, "", -1, -1, -1, -1, 0, recovered)
+    for found in scan.records(buffer, len(scan.MAGIC), len(buffer)):
+        if found.opcode == scan.OP_CHANNEL:
+            channel = scan.channel(buffer, found)
+            topic = find_topic(channel.topic)
+            if topic is None:
+                raise RecordError(
+                    f"segment {index} holds the topic {channel.topic!r}, which this version does not know"
+                )
+            channels[channel.id] = register(writer, channel.topic, topic)
+            if topic is STORED:
+                stored_channel = channel.id
+        elif found.opcode == scan.OP_MESSAGE:
+            message = scan.message(buffer, found)
+            writer.add_message(
+                channels[message.channel_id],
+                message.log_time_ns,
+                message.data,
+                message.publish_time_ns,
+                message.sequence,
+            )
+            if message.channel_id == stored_channel:
+                note = _noted(note, STORED.decode(message.data))
+    writer.add_metadata(METADATA_NAME, {key: str(value) for key, value in msgspec.to_builtins(note).items()})
+    writer.finish()
+
+
+def _noted(note: SegmentNote, mark: Stored) -> SegmentNote:
+    frames = (
+        {}
+        if mark.frame_sequence < 0
+        else {
+            "first_frame": mark.frame_sequence if note.first_frame < 0 else min(note.first_frame, mark.frame_sequence),
+            "last_frame": max(note.last_frame, mark.frame_sequence),
+        }
+    )
+    return msgspec.structs.replace(
+        note,
+        session=mark.session,
+        first_set=mark.first if note.first_set < 0 else note.first_set,
+        last_set=mark.last,
+        sets=note.sets + 1,
+        **frames,
+    )
+
+
+def read_note(path: Path) -> SegmentNote:
+    """A sealed segment's account of itself. Raises RecordError where the file is damaged or not Sightline's."""
+    from mcap.exceptions import McapError  # noqa: PLC0415
+    from mcap.reader import make_reader  # noqa: PLC0415
+
+    try:
+        with path.open("rb") as file:
+            for metadata in make_reader(file).iter_metadata():
+                if metadata.name == METADATA_NAME:
+                    values = {**metadata.metadata, "recovered": metadata.metadata.get("recovered") == "True"}
+                    return msgspec.convert(values, SegmentNote, strict=False)
+    except (OSError, McapError, ValueError, IndexError, KeyError, EOFError, msgspec.ValidationError) as error:
+        raise RecordError(f"the segment {path} is damaged: {error}") from error
+    raise RecordError(f"the segment {path} has no {METADATA_NAME} record: Sightline did not seal it")
+
+
+def read_header(path: Path) -> bytes | None:
+    """The header's bytes of a sealed segment, None where it holds none. Raises RecordError on damage."""
+    from mcap.exceptions import McapError  # noqa: PLC0415
+    from mcap.reader import make_reader  # noqa: PLC0415
+
+    try:
+        with path.open("rb") as file:
+            for _, _, message in make_reader(file, validate_crcs=True).iter_messages(topics=[HEADER.name]):
+                return message.data
+    except (OSError, McapError, ValueError, IndexError, KeyError, EOFError) as error:
+        raise RecordError(f"the segment {path} is damaged: {error}") from error
+    return None
