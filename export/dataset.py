@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from proving_ground.scenario import Scenario
     from runtime.contracts.source import Picture
 
-_NUDGE_EVERY_S, _NUDGE_S, _NUDGE_RAD = 3.0, 0.35, 0.09
+_NUDGE_EVERY_S, _NUDGE_S, _NUDGE_RAD = 3.0, 0.35, 0.07
 _FARTHEST_S_M = 4000.0
 
 
@@ -80,10 +80,10 @@ def visited_frames(scenario: Scenario, policy: OnnxPolicy, keep_every: int) -> S
     started = replace(
         scenario,
         start_s_m=float(rng.uniform(10.0, 800.0)),
-        start_lateral_offset_m=float(rng.uniform(-1.0, 1.0)),
+        start_lateral_offset_m=float(rng.uniform(-0.9, 0.9)),
         start_heading_error_rad=float(rng.uniform(-0.08, 0.08)),
         start_speed_mps=float(rng.uniform(6.0, 15.0)),
-        ends=replace(scenario.ends, departed_s=0.5, collided_s=0.0),
+        ends=replace(scenario.ends, departed_s=2.5, collided_s=0.0),
     )
     simulation = Simulation(started)
     frames = _Frames()
