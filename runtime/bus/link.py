@@ -91,7 +91,7 @@ class LinkSender:
         return len(self._sent) + len(self._unsent)
 
     def place(self, pictures: Mapping[str, Picture]) -> Placed:
-        """Copy pictures (by camera; uint8, height x width x 3) into shared memory, before the set that will refer to them.
+        """Copy pictures (by camera; uint8, height x width x 3) into shared memory, for the set handed over next.
 
         The first call fixes the slot's size by its largest picture.
         """
@@ -119,8 +119,9 @@ class LinkSender:
         frame_sequence: int = -1,
         pictures: tuple[PictureRef, ...] = (),
     ) -> int:
-        """Take one message set and return its sequence on the link. Never waits; beyond the bounds the oldest unsent set
-        is given up.
+        """Take one message set and return its sequence on the link. Never waits.
+
+        Beyond the bounds the oldest unsent set is given up.
         """
         sequence = self._next
         self._next += 1
@@ -137,11 +138,8 @@ class LinkSender:
 
     def poll(self) -> None:
         """Take acknowledgements, send what credit allows, greet a silent recorder. Never waits."""
-        while True:
-            try:
-                self._receive(self._socket.recv(zmq.DONTWAIT))
-            except zmq.Again:
-                break
+        while self._socket.get(zmq.EVENTS) & zmq.POLLIN:
+            self._receive(self._socket.recv(zmq.DONTWAIT))
         self._send_what_may_go()
         now_ns = self._clock.monotonic_ns()
         silent = now_ns - max(self._heard_ns, self._greeted_ns) >= _SILENCE_NS
@@ -149,7 +147,7 @@ class LinkSender:
             self._greet()
 
     def wait_for_credit(self, timeout_s: float) -> bool:
-        """Wait until another set with its pictures can go at once; False where that took too long. For lockstep only."""
+        """For lockstep only: wait until another set with its pictures can go at once; False if that took too long."""
         return self._wait(self._ready, timeout_s)
 
     def finish(self, timeout_s: float) -> str | None:

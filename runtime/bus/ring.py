@@ -9,6 +9,7 @@ picture.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import mmap
 import os
@@ -100,8 +101,9 @@ class PictureRingReader:
             raise LinkError(f"the picture ring {path} cannot be opened: {error}") from error
 
     def picture(self, ref: PictureRef) -> Picture:
-        """The picture at `ref`, without a copy; whole until its set is acknowledged. Raises LinkError on a place outside
-        of the ring.
+        """The picture at `ref`, without a copy; whole until its set is acknowledged.
+
+        Raises LinkError on a place outside of the ring.
         """
         size_bytes = ref.height * ref.width * 3
         if ref.slot >= self._slots or size_bytes > self._slot_bytes:
@@ -111,7 +113,5 @@ class PictureRingReader:
 
     def close(self) -> None:
         """Give the mapping back once nobody holds a picture of it."""
-        try:
+        with contextlib.suppress(BufferError):  # a picture is still held: the mapping goes with it
             self._memory.close()
-        except BufferError:
-            pass  # a picture is still held; the mapping goes with it

@@ -16,7 +16,6 @@ from msgspec import Meta
 from runtime.contracts.errors import LinkError
 from runtime.contracts.messages import Gap
 
-
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 Count = Annotated[int, Meta(ge=0)]
 Side = Annotated[int, Meta(ge=1, le=65_536)]

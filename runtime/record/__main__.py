@@ -5,6 +5,7 @@ With `--seal` it only takes up what a dead recorder left, seals it, and ends.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -55,16 +56,15 @@ def _record(plan: RunPlan, store: DriveStore) -> None:
     name = plan.session.encode()
 
     def reply(data: bytes) -> None:
-        try:
+        with contextlib.suppress(zmq.ZMQError):  # nobody of that name is there, or its queue is full: it greets again
             router.send_multipart((name, data), zmq.DONTWAIT)
-        except zmq.ZMQError:
-            pass  # nobody of that name is connected, or its queue is full: it will greet again
 
-    recorder = Recorder(plan.session, plan.config.record, store, pictures, SystemClock(), reply)
+    recorder = Recorder(plan, store, pictures, clock=SystemClock(), reply=reply)
     try:
         _loop(router, recorder, stopping)
         store.close()
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is done: no need to die of it on the way out
         publisher.close()
         context.destroy(linger=_FAREWELL_MS)
 

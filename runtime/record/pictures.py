@@ -28,7 +28,7 @@ class PictureEncoder:
         self._ring = PictureRingReader(hello.ring_path, hello.ring_slots, hello.ring_slot_bytes)
 
     def encode(self, ref: PictureRef, *, sequence: int, t_source_ns: int, log_time_ns: int, utc_ns: int) -> Payload:
-        """The picture as an encoded message; viewers get the same bytes. Raises LinkError where the picture is not there."""
+        """The picture as an encoded message; viewers get the same bytes. Raises LinkError where it is not there."""
         if self._ring is None:
             raise LinkError("a set refers to a picture before its ring was named")
         done, jpeg = cv2.imencode(".jpg", self._ring.picture(ref), self._options)

@@ -68,8 +68,8 @@ def read_messages(file: SegmentFile, rows: Collection[Topic] | None = None) -> I
     """
     channels: dict[int, tuple[str, Topic]] = {}
     if file.sealed:
-        for buffer in _chunks(file.path):
-            yield from _from_buffer(buffer, 0, channels, rows, file.path)
+        for content in _chunks(file.path):
+            yield from _from_buffer(content, 0, channels, rows, file.path)
         return
     try:
         with scan.mapped(file.path) as buffer:

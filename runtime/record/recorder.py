@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from runtime.contracts import link
 from runtime.contracts.clock import Clock
-from runtime.contracts.config import RecordConfig
 from runtime.contracts.errors import LinkError, RecordError
 from runtime.contracts.link import Acknowledge, Finish, Finished, Hello, LossNotice, MessageSet, Payload, ToDrive
 from runtime.contracts.messages import Event, Gap, timestamp
@@ -14,6 +13,7 @@ from runtime.contracts.topics import EVENT, GAP, HEADER, Topic, find_topic
 from runtime.contracts.units import NS_PER_MS
 from runtime.record.pictures import PictureEncoder
 from runtime.record.store import DriveStore
+from runtime.supervise.plan import RunPlan
 
 NAME = "recorder"
 
@@ -26,14 +26,14 @@ class Recorder:
 
     def __init__(
         self,
-        session: str,
-        config: RecordConfig,
+        plan: RunPlan,
         store: DriveStore,
         pictures: PictureEncoder,
+        *,
         clock: Clock,
         reply: Callable[[bytes], None],
     ) -> None:
-        self._session, self._config, self._store = session, config, store
+        self._session, self._config, self._store = plan.session, plan.config.record, store
         self._pictures, self._clock, self._reply = pictures, clock, reply
         self._pending = 0  # taken and not acknowledged
         self._pending_since_ns = 0

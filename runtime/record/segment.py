@@ -1,4 +1,4 @@
-"""Sealed segments: a closed journal rewritten as indexed, zstd-compressed, CRC-checked MCAP and swapped in atomically."""
+"""Sealed segments: a closed journal rewritten as indexed, compressed, CRC-checked MCAP and swapped in atomically."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def segment_files(drive_dir: Path) -> tuple[SegmentFile, ...]:
     """The segments of a drive in order; a journal whose sealed file is there is left out. Raises RecordError."""
     found: dict[int, SegmentFile] = {}
     try:
-        names = sorted(os.listdir(drive_dir))
+        names = sorted(entry.name for entry in drive_dir.iterdir())
     except OSError as error:
         raise RecordError(f"the drive {drive_dir} cannot be read: {error.strerror}; give a drive's folder") from error
     for name in names:
@@ -125,7 +125,7 @@ def _rewrite(buffer: scan.Buffer, output: object, index: int, recovered: bool) -
             if message.channel_id == stored_channel:
                 note = _noted(note, STORED.decode(message.data))
     writer.add_metadata(METADATA_NAME, {key: str(value) for key, value in msgspec.to_builtins(note).items()})
-    writer.finish()
+    writer.finish()  # type: ignore[no-untyped-call]  # mcap types only parts
 
 
 def _noted(note: SegmentNote, mark: Stored) -> SegmentNote:
@@ -149,8 +149,8 @@ def _noted(note: SegmentNote, mark: Stored) -> SegmentNote:
 
 def read_note(path: Path) -> SegmentNote:
     """A sealed segment's account of itself. Raises RecordError where the file is damaged or not Sightline's."""
-    from mcap.exceptions import McapError  # noqa: PLC0415
-    from mcap.reader import make_reader  # noqa: PLC0415
+    from mcap.exceptions import McapError
+    from mcap.reader import make_reader
 
     try:
         with path.open("rb") as file:
@@ -165,8 +165,8 @@ def read_note(path: Path) -> SegmentNote:
 
 def read_header(path: Path) -> bytes | None:
     """The header's bytes of a sealed segment, None where it holds none. Raises RecordError on damage."""
-    from mcap.exceptions import McapError  # noqa: PLC0415
-    from mcap.reader import make_reader  # noqa: PLC0415
+    from mcap.exceptions import McapError
+    from mcap.reader import make_reader
 
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""A drive's folder while it is written: recovery at the start, the active journal, rotation, sealing beside the loop."""
+"""A drive's folder while it is written: recovery at the start, active journal, rotation, sealing beside the loop."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class DriveStore:
         return max(0, self.header.utc_origin_ns + (t_source_ns - self.header.t_source_origin_ns))
 
     def keep_header(self, data: bytes) -> None:
-        """Take the header; it is written first in every segment from now on. Raises RecordError on bytes that are none."""
+        """Take the header; from now on every segment begins with it. Raises RecordError on bytes that are none."""
         self.header = HEADER.decode(data)
         self._header_bytes = data
 
@@ -209,6 +209,7 @@ class DriveStore:
     def _took_up(self, session: str, last: int) -> None:
         if session != self._session:
             raise RecordError(
-                f"the drive {self._dir} was recorded by another run (session {session}); give every run a folder of its own"
+                f"the drive {self._dir} was recorded by another run (session {session}); "
+                "give every run a folder of its own"
             )
         self.next_sequence = max(self.next_sequence, last + 1)
