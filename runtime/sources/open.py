@@ -1,0 +1,48 @@
+"""One way in to every source: by the scheme of its URI, or by what lies at its path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from runtime.contracts import registry
+from runtime.contracts.errors import SourceError
+from runtime.contracts.source import Source, SourceRequest
+from runtime.sources.location import located, scheme_of
+from runtime.sources.pictures import is_picture
+
+UDACITY_LOG = "driving_log.csv"
+
+
+def open_source(request: SourceRequest) -> Source:
+    """Open what `request.uri` names.
+
+    `scheme://…` goes to the source registered under that name. A path, or `file://…`, is a Udacity-simulator log
+    (the csv file or its folder), a folder of images, or else a video file. Raises SourceError
+    naming what there is instead.
+    """
+    if not request.uri:
+        raise SourceError("no source is named; give a path or a URI, e.g. --source drive.mp4")
+    scheme = scheme_of(request.uri)
+    name = _kind(located(request.uri).path) if scheme in (None, "file") else scheme
+    registered = registry.names("sightline.sources")
+    if name not in registered:
+        raise SourceError(
+            f"source {request.uri!r}: no source is registered for {name}://; there are: "
+            f"{', '.join(f'{known}://' for known in registered)}, file:// and plain paths"
+        )
+    return cast(Source, registry.load("sightline.sources", name)(request))
+
+
+def _kind(path: Path) -> str:
+    if path.is_file():
+        return "udacity" if path.suffix.lower() == ".csv" else "video"
+    if not path.is_dir():
+        raise SourceError(f"source {str(path)!r} is neither a file nor a folder; a camera has a scheme of its own")
+    if (path / UDACITY_LOG).is_file():
+        return "udacity"
+    if any(is_picture(entry) for entry in path.iterdir()):
+        return "images"
+    raise SourceError(
+        f"source {str(path)!r}: the folder holds neither {UDACITY_LOG} nor an image; give a folder of either"
+    )
