@@ -24,7 +24,7 @@ def load(group: Group, name: str) -> Any:
         raise UsageError(f"{name!r} is not registered in {group}; there are: {', '.join(names(group)) or 'none'}")
     try:
         return entry.load()
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         raise UsageError(f"{name!r} of {group} cannot be imported ({error}); install what it needs") from error
 
 

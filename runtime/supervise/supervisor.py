@@ -27,6 +27,7 @@ from runtime.contracts.units import NS_PER_S
 
 _FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 5.0
+_ORDERLY_BACKOFF_S = 1.0
 _STEADY_S = 10.0  # a process that lived so long starts again with the first back-off
 _MAX_LINE_BYTES = 1024 * 1024
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -75,6 +76,7 @@ class _Child:
     backoff_s: float = _FIRST_BACKOFF_S
     due_ns: int | None = None  # when it is to be started (again)
     kill_ns: int | None = None  # when it is to be killed
+    restart: Restart | None = None  # what `due_ns` is for
     returncode: int | None = None
     mending: bool = False
     line: bytes = b""
@@ -132,6 +134,8 @@ class Supervisor:
                 child.process.kill()
                 child.kill_ns = None
             if child.due_ns is not None and now_ns >= child.due_ns:
+                if child.restart is not None:
+                    self._restarts.append(child.restart)
                 self._start(child, child.spec.argv)
 
     def _until_next_s(self) -> float | None:
@@ -201,8 +205,9 @@ class Supervisor:
         if now_ns - child.started_ns >= _STEADY_S * NS_PER_S:
             child.backoff_s = _FIRST_BACKOFF_S
         child.returncode = returncode
-        child.due_ns = now_ns + int(child.backoff_s * NS_PER_S)
-        self._restarts.append(Restart(child.spec.name, returncode, child.backoff_s))
+        # One that ended in order is most likely done a moment before its leader is.
+        after_s = max(child.backoff_s, _ORDERLY_BACKOFF_S) if returncode == 0 else child.backoff_s
+        child.due_ns, child.restart = now_ns + int(after_s * NS_PER_S), Restart(child.spec.name, returncode, after_s)
         child.backoff_s = min(2 * child.backoff_s, _LONGEST_BACKOFF_S)
 
     def _end_others(self) -> None:
@@ -212,7 +217,8 @@ class Supervisor:
                 self._ask_to_end(child)
             elif child.due_ns is not None:
                 child.due_ns = None
-                self._mend(child)
+                if child.returncode != 0:
+                    self._mend(child)
 
     def _mend(self, child: _Child) -> None:
         if child.spec.mend and len(self._signals) < 2:

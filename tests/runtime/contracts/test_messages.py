@@ -11,7 +11,6 @@ from runtime.contracts import topics
 from runtime.contracts.errors import RecordError
 from runtime.contracts.identity import FrameId, new_drive_id
 from runtime.contracts.messages import (
-    Control,
     Decision,
     Disposition,
     EnvelopeState,
@@ -21,7 +20,7 @@ from runtime.contracts.messages import (
     ValidityState,
 )
 from runtime.contracts.messages import Tensor as TensorMessage
-from runtime.contracts.vehicle import Reading, VehicleState
+from runtime.contracts.vehicle import Control, Reading, VehicleState
 
 DECISION = Decision(
     decision_id="d/3",

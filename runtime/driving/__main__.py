@@ -1,0 +1,159 @@
+"""The driving process: `python -m runtime.driving PLAN`. Everything is built here and passed in."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import sys
+from contextlib import closing
+from pathlib import Path
+from types import FrameType
+
+from runtime import __version__
+from runtime.bus.link import LinkSender
+from runtime.bus.publisher import Publisher
+from runtime.contracts import registry, topics
+from runtime.contracts.clock import SystemClock, tie
+from runtime.contracts.engine import Engine, EngineRequest
+from runtime.contracts.errors import SightlineError
+from runtime.contracts.messages import Header, Mode
+from runtime.contracts.model import Manifest, read_manifest
+from runtime.contracts.source import Pacing, Source, SourceRequest
+from runtime.contracts.units import NS_PER_MS, NS_PER_S
+from runtime.decision.policy import Policy
+from runtime.driving.handover import HandOver
+from runtime.driving.loop import AssumedVehicle, Driver, drive
+from runtime.driving.progress import Phase, Progress
+from runtime.sources.open import open_source
+from runtime.sources.pacing import paced
+from runtime.supervise.plan import RunPlan, read_plan
+
+_PROGRESS_PERIOD_NS = NS_PER_S // 5
+_CREDIT_WAIT_S = 0.2  # how often a loop that waits for credit looks whether it was told to stop
+_SEAL_WAIT_S = 60.0
+
+
+class DrivingProcess:
+    """One drive, from opening the source to the sealed record. Tells its parent on standard output how it goes."""
+
+    def __init__(self, plan: RunPlan) -> None:
+        """Nothing is opened yet."""
+        self._plan = plan
+        self._pacing: Pacing = plan.pacing or "lockstep"
+        self._clock = SystemClock()
+        self._stop = False
+        self._told_ns = 0
+
+    def stop(self, _signal: int, _frame: FrameType | None) -> None:
+        """End after the frame in hand, in order."""
+        self._stop = True
+
+    def run(self) -> Progress:
+        """Drive to the end and return the totals. Raises SightlineError where driving cannot start or go on."""
+        plan, config = self._plan, self._plan.config
+        manifest = read_manifest(plan.model_path)
+        with (
+            closing(_open_engine(plan)) as engine,
+            closing(open_source(SourceRequest(plan.source_uri, manifest.cameras, self._pacing))) as source,
+            closing(LinkSender(plan.link, plan.session, config.record, self._clock)) as link,
+            closing(Publisher(plan.viewers, plan.session, _viewer_queue())) as publisher,
+        ):
+            self._link, self._expected = link, source.expected_captures
+            header = self._header(manifest, engine, source)
+            hand_over = HandOver(header, publisher, link, self._clock)
+            vehicle = source.vehicle or AssumedVehicle(config.vehicle.assumed_speed_mps)
+            deadline_ns = round(config.decision.deadline_ms * NS_PER_MS) if self._pacing == "real-time" else None
+            policy = Policy(manifest, engine, config, plan.drive_id, header.mode)
+            driver = Driver(manifest, policy, vehicle, self._clock, deadline_ns)
+            error = ""
+            try:
+                with closing(paced(source, self._pacing, self._clock)) as frames:
+                    reason = drive(frames, driver, hand_over, lambda: self._after_frame(hand_over))
+            except SightlineError as failure:
+                error = reason = str(failure)
+                hand_over.event("drive.failed", error, level=4)
+            hand_over.health(now=True)
+            hand_over.close(reason)
+            unsealed = link.finish(_SEAL_WAIT_S)
+            return self._progress(hand_over, error or unsealed or "", sealed=unsealed is None)
+
+    def _after_frame(self, hand_over: HandOver) -> bool:
+        """Tell the parent, wait for the recorder's credit in lockstep; False where the drive is to end."""
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._told_ns >= _PROGRESS_PERIOD_NS:
+            self._told_ns = now_ns
+            _tell(self._progress(hand_over))
+        if self._pacing == "lockstep":
+            while not self._stop and not self._link.wait_for_credit(_CREDIT_WAIT_S):
+                pass
+        return not self._stop
+
+    def _progress(self, hand_over: HandOver, error: str | None = None, *, sealed: bool = False) -> Progress:
+        tally = hand_over.tally
+        phase: Phase = "deciding" if error is None else ("failed" if error else "done")
+        return Progress(
+            phase,
+            tally.frames,
+            tally.decided,
+            tally.late,
+            tally.dropped,
+            self._link.lost,
+            self._expected,
+            sealed,
+            error or "",
+        )
+
+    def _header(self, manifest: Manifest, engine: Engine, source: Source) -> Header:
+        obeyed = source.vehicle is not None and source.vehicle.obeys
+        mode: Mode = "closed-loop" if obeyed else "shadow"
+        clock_tie = tie(self._clock)
+        return Header(
+            drive_id=self._plan.drive_id,
+            sightline_version=__version__,
+            source_uri=source.uri,
+            cameras=manifest.cameras,
+            pacing=self._pacing,
+            mode=mode,
+            assumed_speed_mps=None if source.vehicle else self._plan.config.vehicle.assumed_speed_mps,
+            clock_domain=source.clock_domain,
+            clock_tie=clock_tie,
+            utc_origin_ns=clock_tie.utc_ns,
+            t_source_origin_ns=0,
+            model_name=manifest.name,
+            model_sha256=manifest.graph_sha256,
+            fingerprint=engine.fingerprint,
+            config_sha256=hashlib.sha256(self._plan.config_path.read_bytes()).hexdigest(),
+        )
+
+
+def _open_engine(plan: RunPlan) -> Engine:
+    engine = plan.config.engine
+    request = EngineRequest(plan.model_path, engine.providers, engine.threads, engine.optimisation)
+    opened: Engine = registry.load("sightline.engines", engine.backend)(request)
+    return opened
+
+
+def _viewer_queue() -> int:
+    return max(topic.viewer_queue for topic in topics.TOPICS)
+
+
+def _tell(progress: Progress) -> None:
+    sys.stdout.buffer.write(progress.line())
+    sys.stdout.buffer.flush()
+
+
+def main() -> int:
+    """Run the plan whose path is the only argument."""
+    try:
+        process = DrivingProcess(read_plan(Path(sys.argv[1])))
+        signal.signal(signal.SIGINT, process.stop)
+        signal.signal(signal.SIGTERM, process.stop)
+        progress = process.run()
+    except SightlineError as error:
+        progress = Progress("failed", error=str(error))
+    _tell(progress)
+    return 0 if progress.phase == "done" else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""The loop: read, decide, command, hand over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from runtime.contracts.clock import Clock
+from runtime.contracts.errors import SightlineError
+from runtime.contracts.model import Manifest
+from runtime.contracts.source import Capture, Missing
+from runtime.contracts.units import NS_PER_MS
+from runtime.contracts.vehicle import Command, Reading, VehiclePort, VehicleState
+from runtime.decision.policy import Memory, Policy
+from runtime.driving.handover import HandOver
+from runtime.preprocess import preprocess
+from runtime.sources.pacing import Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class AssumedVehicle:
+    """The vehicle of a source that has none: a constant speed that nobody measured. It takes no command."""
+
+    speed_mps: float
+    obeys: bool = False
+
+    def state(self, t_source_ns: int) -> VehicleState:
+        """The assumed speed, as of now and marked as assumed."""
+        return VehicleState(t_source_ns, assumed=True, speed_mps=Reading(self.speed_mps, t_source_ns))
+
+    def apply(self, command: Command) -> None:
+        """Never called: shadow mode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """What the loop needs to turn a capture into a command."""
+
+    manifest: Manifest
+    policy: Policy
+    vehicle: VehiclePort
+    clock: Clock
+    deadline_ns: int | None  # after capture; None in lockstep, where nothing is late
+
+    def frame(self, delivery: Delivery, capture: Capture, memory: Memory, hand_over: HandOver) -> Memory:
+        """One frame, from its pixels to the command and the hand-over. Returns what the next frame must remember."""
+        try:
+            state = self.vehicle.state(capture.t_source_ns).sampled_at(capture.t_source_ns)
+            images = {image.name: preprocess(capture.pictures[image.camera], image) for image in self.manifest.images}
+            inputs = self.policy.network_inputs(images, state, memory)
+            outcome = self.policy.decide(capture.sequence, capture.t_source_ns, inputs, state, memory)
+        except SightlineError as error:
+            hand_over.dropped(capture, dict.fromkeys(capture.pictures, str(error)), delivery.t_capture_ns)
+            return self.policy.after_gap(memory)
+        decision = outcome.decision
+        late = self._late(delivery.t_capture_ns)
+        if not late and self.vehicle.obeys:
+            self.vehicle.apply(Command(decision.decision_id, decision.t_source_ns, decision.control))
+        hand_over.decided(
+            capture,
+            inputs,
+            state,
+            outcome,
+            late=late,
+            t_capture_ns=delivery.t_capture_ns,
+            t_command_ns=self.clock.monotonic_ns(),
+        )
+        return memory.unused(outcome.memory) if late else outcome.memory
+
+    def _late(self, t_capture_ns: int) -> str:
+        latency_ns = self.clock.monotonic_ns() - t_capture_ns
+        if self.deadline_ns is None or latency_ns <= self.deadline_ns:
+            return ""
+        return f"decided {latency_ns / NS_PER_MS:.1f} ms after capture, deadline {self.deadline_ns / NS_PER_MS:.1f} ms"
+
+
+def drive(deliveries: Iterable[Delivery], driver: Driver, hand_over: HandOver, after_frame: Callable[[], bool]) -> str:
+    """Drive until the source ends or `after_frame` answers False. Returns why it ended."""
+    memory = driver.policy.initial_memory()
+    for delivery in deliveries:
+        if isinstance(delivery.item, Missing):
+            hand_over.dropped(delivery.item, delivery.item.reasons, delivery.t_capture_ns)
+            memory = driver.policy.after_gap(memory)
+        else:
+            memory = driver.frame(delivery, delivery.item, memory, hand_over)
+        hand_over.health()
+        if not after_frame():
+            return "stopped"
+    return "the source ended"

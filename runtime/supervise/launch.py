@@ -1,0 +1,122 @@
+"""One drive from the outside: its folder with the model and the configuration, its processes, and what became of it."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from runtime.contracts.clock import SystemClock
+from runtime.contracts.config import Config, dump_config
+from runtime.contracts.errors import RecordError, SightlineError
+from runtime.contracts.identity import new_drive_id
+from runtime.contracts.model import read_manifest
+from runtime.contracts.source import Pacing
+from runtime.driving.progress import Progress, parse
+from runtime.record.drive import open_drive
+from runtime.supervise.plan import CONFIG_NAME, MODEL_NAME, make_plan, make_run_dir
+from runtime.supervise.run import DRIVING, supervise
+from runtime.supervise.supervisor import Restart, RunResult
+
+
+class DriveSummary(msgspec.Struct, frozen=True):
+    """What became of a drive. `frames` = `decided` + `late` + `dropped`, as the driving process counted.
+
+    `recorded` counts the dispositions that the record holds, as read back from it: less than `frames` only where `gaps`
+    says so.
+    """
+
+    drive: str  # its folder
+    drive_id: str
+    frames: int
+    decided: int
+    late: int
+    dropped: int
+    recorded: int
+    gaps: int
+    restarts: tuple[Restart, ...]
+    stopped_by: str | None = None  # the signal that ended it early
+    warning: str = ""
+
+
+def run_drive(
+    config: Config, source_uri: str, out: Path, pacing: Pacing | None, on_progress: Callable[[Progress], None]
+) -> DriveSummary:
+    """Drive `source_uri` to its end, recorded under `out`. From the main thread: it starts processes and takes signals.
+
+    Raises SightlineError where the drive could not start or broke off before its first frame; one that broke off later
+    is summarised, with what happened as the warning.
+    """
+    read_manifest(Path(config.model))  # a wrong model is refused before there is a drive
+    clock = SystemClock()
+    drive_id = new_drive_id(clock.utc_ns())
+    drive_dir = out / drive_id
+    _furnish(drive_dir, config)
+    newest = [Progress("failed")]
+
+    def on_line(name: str, line: str) -> None:
+        progress = parse(line.encode()) if name == DRIVING else None
+        if progress is not None:
+            newest[0] = progress
+            on_progress(progress)
+
+    plan = make_plan(
+        drive_id=drive_id,
+        drive_dir=drive_dir,
+        run_dir=make_run_dir(),
+        source_uri=source_uri,
+        pacing=pacing,
+        config=config,
+    )
+    result = supervise(plan, on_line, clock)
+    if newest[0].frames == 0 and newest[0].phase != "done":
+        shutil.rmtree(drive_dir, ignore_errors=True)  # nothing was driven, so there is nothing to keep
+        raise SightlineError(newest[0].error or _death(result))
+    return _summary(drive_dir, drive_id, newest[0], result)
+
+
+def _furnish(drive_dir: Path, config: Config) -> None:
+    """Make the drive's folder with its own copies of the model and the configuration."""
+    try:
+        drive_dir.mkdir(parents=True)
+        shutil.copyfile(config.model, drive_dir / MODEL_NAME)
+        resolved = msgspec.structs.replace(config, model=MODEL_NAME)
+        (drive_dir / CONFIG_NAME).write_text(dump_config(resolved), encoding="utf-8")
+    except OSError as error:
+        raise RecordError(
+            f"the drive's folder {drive_dir} cannot be written: {error.strerror}; choose another --out"
+        ) from error
+
+
+def _summary(drive_dir: Path, drive_id: str, progress: Progress, result: RunResult) -> DriveSummary:
+    warnings = []
+    if progress.phase != "done":
+        warnings.append(progress.error or _death(result))
+    try:
+        drive = open_drive(drive_dir)
+        recorded, gaps = drive.ledger().frames, sum(1 for _ in drive.gaps())
+    except RecordError as error:
+        recorded, gaps = 0, 0
+        warnings.append(str(error))
+    return DriveSummary(
+        drive=str(drive_dir),
+        drive_id=drive_id,
+        frames=progress.frames,
+        decided=progress.decided,
+        late=progress.late,
+        dropped=progress.dropped,
+        recorded=recorded,
+        gaps=gaps,
+        restarts=result.restarts,
+        stopped_by=result.stopped_by,
+        warning="; ".join(warnings),
+    )
+
+
+def _death(result: RunResult) -> str:
+    code = result.returncodes.get(DRIVING, 0)
+    how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+    return f"the driving process ended {how} before it could say why; its last words are above"

@@ -1,0 +1,192 @@
+"""The main job with real processes, sockets and files: every frame gets one disposition, whatever happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runtime.contracts import topics
+from runtime.record.drive import open_drive
+from tests import models
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+ROAD = "proving-ground://lane?seed=11&duration_s={seconds}&width=160&height=90"
+
+
+def sightline(*arguments: str) -> tuple[int, dict[str, Any]]:
+    """Run the command with --json; its exit code and the object that it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "sightline", *arguments, "--json"], capture_output=True, text=True, check=False
+    )
+    return done.returncode, json.loads(done.stdout or done.stderr.splitlines()[-1])
+
+
+def assert_whole(summary: dict[str, Any], frames: int) -> None:
+    """Every frame has one disposition, in the drive's count and in the record."""
+    assert summary["frames"] == frames
+    assert summary["decided"] + summary["late"] + summary["dropped"] == frames
+    assert summary["recorded"] == frames
+    assert summary["warning"] == ""
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared real drives are not beside this checkout")
+@pytest.mark.parametrize(("source", "frames"), [("highway.mp4", 221), ("udacity_sim", 2000)])
+def test_a_real_drive_is_decided_and_recorded_whole(source: str, frames: int, tmp_path: Path) -> None:
+    code, summary = sightline("run", "--source", str(SHARED / source), "--out", str(tmp_path))
+    assert code == 0
+    assert_whole(summary, frames)
+    assert summary["decided"] == frames
+    drive = open_drive(Path(summary["drive"]))
+    assert drive.header.mode == "shadow"
+    assert (drive.header.assumed_speed_mps is not None) == (source == "highway.mp4")
+
+
+def test_the_proving_ground_repeats_itself_bit_for_bit_in_lockstep(tmp_path: Path) -> None:
+    def drive_once(name: str) -> list[tuple[bytes | None, ...]]:
+        code, summary = sightline("run", "--source", ROAD.format(seconds=3), "--out", str(tmp_path / name))
+        assert code == 0
+        assert_whole(summary, 60)
+        return [
+            (frame.raw(topics.MODEL_INPUT), frame.raw(topics.MODEL_OUTPUT), frame.raw(topics.ATTRIBUTION))
+            for frame in open_drive(Path(summary["drive"])).frames()
+        ]
+
+    assert drive_once("a") == drive_once("b")
+
+
+def test_in_real_time_a_slow_engine_makes_late_and_dropped_frames_and_the_sums_hold(tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="the slow network is made with the onnx package")
+    model = tmp_path / "slow.onnx"
+    model.write_bytes(models.slow_policy())
+    source = ROAD.format(seconds=4)
+    config = tmp_path / "tight.yaml"
+    config.write_text(f"model: {model}\ndecision:\n  deadline_ms: 1.0\n", encoding="utf-8")
+    code, summary = sightline("run", str(config), "--source", source, "--out", str(tmp_path), "--pacing", "real-time")
+    assert code == 0
+    assert_whole(summary, 80)
+    assert summary["late"] > 0
+    assert summary["dropped"] > 0
+    reasons = {
+        line.disposition: line.reason
+        for frame in open_drive(Path(summary["drive"])).frames()
+        for line in frame.dispositions
+    }
+    assert "deadline 1.0 ms" in reasons["late"]
+    assert reasons["dropped"]
+
+
+def test_the_recorder_killed_in_mid_drive_does_not_stop_the_drive_and_nothing_goes_missing_unsaid(
+    tmp_path: Path,
+) -> None:
+    running = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "sightline",
+            "run",
+            "--source",
+            ROAD.format(seconds=20),
+            "--out",
+            str(tmp_path),
+            "--json",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    recorder = _child_of(running.pid, "runtime.record", tmp_path)
+    os.kill(recorder, signal.SIGKILL)
+    said, _ = running.communicate(timeout=120)
+    summary = json.loads(said)
+    assert running.returncode == 0
+    assert [restart["returncode"] for restart in summary["restarts"]] == [-signal.SIGKILL]
+    assert summary["frames"] == 400
+    drive = open_drive(Path(summary["drive"]))
+    declared = sum((gap.last - gap.first + 1) for gap in drive.gaps() if gap.last is not None)
+    assert summary["recorded"] + declared >= 400
+    assert summary["recorded"] <= 400
+
+
+def _child_of(pid: int, module: str, out: Path) -> int:
+    """The pid of the child that runs a module, once its first segment is there: it is in mid-drive."""
+    watched = Path(f"/proc/{pid}/task/{pid}/children")
+    never = select.poll()
+    while True:
+        for child in watched.read_text(encoding="ascii").split():
+            words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+            grown = [path for path in out.glob("*/segment-*") if path.stat().st_size > 100_000]
+            if module.encode() in words and grown:
+                return int(child)
+        never.poll(5)
+
+
+def test_a_vehicle_that_obeys_is_moved_by_the_recorded_command_alone(tmp_path: Path) -> None:
+    code, summary = sightline("run", "--source", ROAD.format(seconds=2), "--out", str(tmp_path))
+    assert code == 0
+    drive = open_drive(Path(summary["drive"]))
+    assert drive.header.mode == "closed-loop"
+    commands = [frame.decision.control.steering_angle_rad for frame in drive.frames() if frame.decision]
+    states = [frame.vehicle.state for frame in drive.frames() if frame.vehicle]
+    measured = [state.steering_angle_rad.value for state in states if state.steering_angle_rad]
+    assert len(commands) == len(measured) == 40
+    # The wheels follow the command of the frame before through the actuator's lag: always some way towards it.
+    towards = [
+        (after - before) * (command - before) >= 0.0
+        for command, before, after in zip(commands[:-1], measured[:-1], measured[1:], strict=True)
+    ]
+    assert np.mean(towards) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--source", "absent.mp4"], "absent.mp4"),
+        (["--source", "proving-ground://nowhere"], "nowhere"),
+        (["--source", "warp://1"], "warp"),
+        ([], "--source"),
+        (["--source", "x.mp4", "--model", "absent.onnx"], "absent.onnx"),
+    ],
+)
+def test_what_cannot_be_driven_is_said_in_one_line_and_leaves_no_drive(
+    arguments: list[str], said: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "drives"
+    code, answer = sightline("run", *arguments, "--out", str(out))
+    assert code == 2
+    assert said in answer["error"]
+    assert not list(out.glob("*/segment-*"))
+
+
+def test_ctrl_c_ends_a_drive_in_order(tmp_path: Path) -> None:
+    running = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "sightline",
+            "run",
+            "--source",
+            ROAD.format(seconds=600),
+            "--out",
+            str(tmp_path),
+            "--json",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    _child_of(running.pid, "runtime.record", tmp_path)
+    running.send_signal(signal.SIGINT)
+    said, _ = running.communicate(timeout=120)
+    summary = json.loads(said)
+    assert running.returncode == 0
+    assert summary["stopped_by"] == "SIGINT"
+    assert 0 < summary["frames"] < 12_000
+    assert_whole(summary, summary["frames"])
+    assert open_drive(Path(summary["drive"])).closing() is not None
