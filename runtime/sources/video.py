@@ -1,16 +1,183 @@
-"""A video file as a source, through OpenCV's FFmpeg."""
+"""A video file as a source, decoded by FFmpeg through OpenCV.
+
+A frame's time is its presentation time from the first; a stream without times gets its nominal rate's. Pictures are
+upright as the file's rotation says. Nothing is known of the vehicle.
+"""
 
 from __future__ import annotations
 
+import math
 import os
+from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
 
 from runtime.contracts.clock import ClockDomain
 from runtime.contracts.errors import SourceError
 from runtime.contracts.source import Capture, Missing, SourceRequest
 from runtime.contracts.units import NS_PER_MS, NS_PER_S
-from runtime.sources.location import located
+from runtime.sources.container import Promise, promise
+from runtime.sources.location import DEFAULT_FRAME_RATE_HZ, located
 
-if TYPE_CHECKING:
-    import cv2
+_MAX_FRAME_RATE_HZ = 1000.0
+_QUIET = "-8"  # FFmpeg's log level: what it has to say about a broken file is said by the frames that are missing
+
+
+def open_source(request: SourceRequest) -> VideoSource:
+    """A video file. Raises SourceError where it is absent, empty, no video, or not one frame of it decodes."""
+    location = located(request.uri)
+    if len(request.cameras) != 1:
+        raise SourceError(
+            f"source {request.uri!r} has one camera and the model asks for {len(request.cameras)} "
+            f"({', '.join(request.cameras)}); use a model with one image input"
+        )
+    if location.frame_rate_hz is not None:
+        raise SourceError(f"source {request.uri!r}: a video has times of its own; leave frame_rate_hz out")
+    if not location.path.is_file():
+        raise SourceError(f"source {request.uri!r} is no regular file; give a video file")
+    if location.path.stat().st_size == 0:
+        raise SourceError(f"source {request.uri!r} is an empty file")
+    return VideoSource(request, _opened(location.path.resolve(), request.uri), promise(location.path))
+
+
+class VideoSource:
+    """One camera whose frames come out of a video decoder."""
+
+    def __init__(self, request: SourceRequest, video: cv2.VideoCapture, promised: Promise | None) -> None:
+        self._uri = request.uri
+        self._camera = request.cameras[0]
+        self._video: cv2.VideoCapture | None = video
+        self._promised = promised
+        self._period_ns = _nominal_period_ns(video, promised)
+        self._pending: deque[Capture | Missing] = deque()
+        self._sequence = 0
+        self._last_ns: int | None = None
+        self._shape: tuple[int, ...] | None = None
+        # Only whoever decodes a frame knows that there is one.
+        if not video.grab():
+            video.release()
+            raise SourceError(f"source {self._uri!r}: not one frame of it can be decoded; is it whole, and a video?")
+        self._grabbed = True
+
+    @property
+    def uri(self) -> str:
+        """What was opened."""
+        return self._uri
+
+    @property
+    def clock_domain(self) -> ClockDomain:
+        """File: presentation times."""
+        return "file"
+
+    @property
+    def expected_captures(self) -> int | None:
+        """What the file's index promises; without one, what its duration and rate come to."""
+        if self._promised is not None:
+            return self._promised.frames
+        count = self._video.get(cv2.CAP_PROP_FRAME_COUNT) if self._video is not None else 0.0
+        return int(count) if math.isfinite(count) and count > 0 else None
+
+    @property
+    def vehicle(self) -> None:
+        """Nothing is known of it."""
+        return
+
+    def read(self) -> Capture | Missing | None:
+        """The next frame.
+
+        Missing, with the reason, is one that does not decode though the file's index promises it, one whose time does not
+        go on (a repeated frame), and one of another size than the first.
+        """
+        if self._pending:
+            return self._pending.popleft()
+        if self._video is None:
+            return None
+        if not (self._grabbed or self._video.grab()):
+            self.close()
+            self._declare_rest()
+            return self._pending.popleft() if self._pending else None
+        self._grabbed = False
+        item = self._decoded(self._video)
+        self._pending.append(item)
+        return self._pending.popleft()
+
+    def close(self) -> None:
+        """Give the decoder back. Idempotent."""
+        if self._video is not None:
+            self._video.release()
+            self._video = None
+
+    def _decoded(self, video: cv2.VideoCapture) -> Capture | Missing:
+        t_source_ns = self._time_ns(video)
+        last_ns = self._last_ns
+        if last_ns is not None and t_source_ns <= last_ns:
+            how = "stands still" if t_source_ns == last_ns else "goes back"
+            return self._missing(last_ns, f"a repeated frame: its time {how} at {t_source_ns / NS_PER_MS:.3f} ms")
+        if last_ns is not None:
+            self._declare_gap(last_ns, t_source_ns)
+        self._last_ns = t_source_ns
+        decoded, picture = video.retrieve()
+        if not decoded or picture is None:
+            return self._missing(t_source_ns, "it was decoded, but gives no picture")
+        self._shape = self._shape or picture.shape
+        if picture.shape != self._shape:
+            size, first = (f"{shape[1]}x{shape[0]}" for shape in (picture.shape, self._shape))
+            return self._missing(t_source_ns, f"the picture is {size}, not {first} as the first was")
+        return Capture(self._take_sequence(), t_source_ns, {self._camera: np.asarray(picture, np.uint8)})
+
+    def _time_ns(self, video: cv2.VideoCapture) -> int:
+        # Of the frame that was grabbed last; far below zero where the stream has no times (AV_NOPTS_VALUE).
+        time_ms = video.get(cv2.CAP_PROP_POS_MSEC)
+        if video.get(cv2.CAP_PROP_PTS) < -(2.0**62) or not math.isfinite(time_ms):
+            return 0 if self._last_ns is None else self._last_ns + round(self._period_ns)
+        return round(time_ms * NS_PER_MS)
+
+    def _declare_gap(self, last_ns: int, t_source_ns: int) -> None:
+        """Frames between two decoded ones, where the index says how far apart frames are."""
+        if self._promised is None or self._promised.period_ns is None:
+            return
+        lost = round((t_source_ns - last_ns) / self._promised.period_ns) - 1
+        self._declare(last_ns, min(lost, self._promised.frames - self._sequence - 1), "it does not decode")
+
+    def _declare_rest(self) -> None:
+        """Frames that the index promises after the last that decoded."""
+        if self._promised is not None:
+            reason = f"the file's index promises {self._promised.frames} frames, and nothing decodes after this many"
+            self._declare(self._last_ns or 0, self._promised.frames - self._sequence, reason)
+
+    def _declare(self, last_ns: int, count: int, reason: str) -> None:
+        for i in range(1, count + 1):
+            self._pending.append(self._missing(last_ns + round(i * self._period_ns), reason))
+
+    def _missing(self, t_source_ns: int, reason: str) -> Missing:
+        return Missing(self._take_sequence(), t_source_ns, {self._camera: reason})
+
+    def _take_sequence(self) -> int:
+        self._sequence += 1
+        return self._sequence - 1
+
+
+def _opened(path: Path, uri: str) -> cv2.VideoCapture:
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", _QUIET)
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        # An absolute path cannot be taken for a protocol's URL.
+        video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    if not video.isOpened():
+        raise SourceError(
+            f"source {uri!r} is no video that can be read: no container or codec that is known, or cut short "
+            "before its index; convert it with ffmpeg to H.264 in MP4"
+        )
+    return video
+
+
+def _nominal_period_ns(video: cv2.VideoCapture, promised: Promise | None) -> float:
+    if promised is not None and promised.period_ns is not None:
+        return promised.period_ns
+    rate = video.get(cv2.CAP_PROP_FPS)
+    return NS_PER_S / (rate if 0.0 < rate <= _MAX_FRAME_RATE_HZ else DEFAULT_FRAME_RATE_HZ)
