@@ -1,0 +1,92 @@
+"""A recorded drive made ready to decide again: its own model, its own configuration, both proven to be the recorded."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.contracts import registry
+from runtime.contracts.config import Config, parse_config
+from runtime.contracts.engine import Engine, EngineRequest
+from runtime.contracts.errors import RecordError
+from runtime.contracts.model import Manifest, read_manifest
+from runtime.decision.policy import Policy
+from runtime.record.drive import Drive, open_drive
+from runtime.record.segment import segment_files
+
+
+@dataclass(frozen=True, slots=True)
+class ReopenedDrive:
+    """A drive with what drove it, loaded again."""
+
+    drive: Drive
+    manifest: Manifest
+    config: Config
+    engine: Engine
+    policy: Policy
+
+    @property
+    def fingerprint_matches(self) -> bool:
+        """Whether this machine's engine promises the recorded bits."""
+        return self.engine.fingerprint == self.drive.header.fingerprint
+
+
+def find_drive(path: Path) -> Path:
+    """The drive's folder: `path` itself, or the one drive in it. Raises RecordError naming those there are."""
+    if not path.exists():
+        raise RecordError(f"{path} does not exist; give the folder of a drive, as `sightline run --out` makes it")
+    if not path.is_dir():
+        raise RecordError(f"{path} is a file; give the folder of a drive, as `sightline run --out` makes it")
+    if segment_files(path):
+        return path
+    drives = sorted(entry for entry in path.iterdir() if entry.is_dir() and segment_files(entry))
+    if len(drives) == 1:
+        return drives[0]
+    if not drives:
+        raise RecordError(f"{path} holds no drive (a folder with segment-NNNN.mcap); record one with `sightline run`")
+    names = ", ".join(drive.name for drive in drives)
+    raise RecordError(f"{path} holds {len(drives)} drives: {names}; name one of them")
+
+
+def reopen(path: Path) -> ReopenedDrive:
+    """Open a drive, its model and its configuration, and load the model as it was loaded when it drove.
+
+    Raises:
+        RecordError: no drive, or its model or configuration is not the one that its header names.
+        ModelError, EngineError: the model cannot be run on this machine.
+    """
+    drive = open_drive(find_drive(path))
+    manifest, config = recorded_manifest(drive), recorded_config(drive)
+    wanted = config.engine
+    request = EngineRequest(drive.model_path, wanted.providers, wanted.threads, wanted.optimisation)
+    engine: Engine = registry.load("sightline.engines", wanted.backend)(request)
+    policy = Policy(manifest, engine, config, drive.header.drive_id, drive.header.mode)
+    return ReopenedDrive(drive, manifest, config, engine, policy)
+
+
+def recorded_manifest(drive: Drive) -> Manifest:
+    """The manifest of the drive's own model. Raises RecordError where that is not the model which the header names."""
+    manifest = read_manifest(drive.model_path)
+    if manifest.graph_sha256 != drive.header.model_sha256:
+        raise RecordError(
+            f"{drive.model_path} is not the model that drove: its hash is {manifest.graph_sha256[:12]}…, the header "
+            f"says {drive.header.model_sha256[:12]}…; put the recorded model back"
+        )
+    return manifest
+
+
+def recorded_config(drive: Drive) -> Config:
+    """The drive's own configuration. Raises RecordError where it is not the one which the header names."""
+    path = drive.config_path
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RecordError(f"{path}: {error.strerror}; a drive keeps the configuration that drove") from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != drive.header.config_sha256:
+        raise RecordError(
+            f"{path} is not the configuration that drove: its hash is {found[:12]}…, the header says "
+            f"{drive.header.config_sha256[:12]}…; put the recorded configuration back"
+        )
+    return parse_config(data.decode(), str(path))

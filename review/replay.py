@@ -1,0 +1,194 @@
+"""Every recorded decision once more, from its recorded inputs, compared bit for bit."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from review.frame_check import FrameCheck, RecordedDecision, check, links_of
+from review.reopen import ReopenedDrive, find_drive, reopen
+from review.walk import FirstDifference, Passed, Walk
+from runtime.contracts.errors import EngineError
+from runtime.contracts.messages import NonFinite, recordable
+from runtime.contracts.topics import ATTRIBUTION, DECISION, LEDGER, MODEL_INPUT, MODEL_OUTPUT, VEHICLE
+from runtime.record import drive as record
+
+Step = FrameCheck | Passed
+ReplayVerdict = Literal["identical", "within_tolerance", "diverged", "nothing to replay"]
+ROWS = (MODEL_INPUT, MODEL_OUTPUT, VEHICLE, DECISION, ATTRIBUTION, LEDGER)
+_PROCESSES_FROM = 1500
+"""Frames from which on several processes are worth their start."""
+_RANGES_EACH = 4
+"""Ranges a process: few, since each reads its segment from the start, and enough to share the work evenly."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayReport:
+    """The answer. frames = identical + within_tolerance + diverged + not_replayable.
+
+    `max_abs_diff` is over all elements of all output tensors; `realtime_factor` is the drive's duration in the source's
+    time over the replay's wall time, its start included.
+    """
+
+    drive: str
+    frames: int  # with a recorded decision
+    identical: int
+    within_tolerance: int
+    diverged: int
+    not_replayable: int
+    max_abs_diff: float | NonFinite
+    duration_s: float
+    wall_s: float
+    realtime_factor: float
+    verdict: ReplayVerdict
+    first_difference: FirstDifference | None
+    fingerprint_matches: bool
+    not_replayable_reasons: dict[str, int]
+
+
+def replay(path: Path, workers: int | None = None, progress: Callable[[int], object] = lambda _: None) -> ReplayReport:
+    """Replay a drive.
+
+    Args:
+        path: the drive's folder, or a folder that holds exactly one.
+        workers: processes; None: one for a short drive, one for each core for a long one.
+        progress: told how many frames more are done.
+
+    Raises:
+        RecordError: the record, its model or its configuration cannot be read or is not what its header names.
+        ModelError, EngineError: the model cannot be run on this machine.
+    """
+    begin = time.perf_counter()
+    folder = find_drive(path)
+    opened = reopen(folder)
+    with closing(opened.engine):
+        drive = opened.drive
+        ranges = _ranges(drive, workers)
+        walk = Walk(links_of(opened.policy.initial_memory()))
+        alone = len(ranges) == 1
+        for step in checked(opened, *ranges[0]) if alone else _in_processes(folder, ranges, workers or _cores()):
+            walk.take(step)
+            progress(1)
+        wall_s = time.perf_counter() - begin
+        return _report(drive, walk, wall_s, fingerprint_matches=opened.fingerprint_matches)
+
+
+def checked(opened: ReopenedDrive, first: int, last: int | None) -> Iterator[Step]:
+    """The frames `first` to `last` (both included; None: to the end), each replayed and judged, in order."""
+    same = opened.fingerprint_matches
+    for frame in opened.drive.frames(*ROWS, first=first, last=last):
+        found = _replayable(frame)
+        if isinstance(found, Passed):
+            yield found
+        else:
+            yield check(found, opened.policy, opened.manifest, same_fingerprint=same)
+
+
+def _replayable(frame: record.RecordedFrame) -> RecordedDecision | Passed:
+    lines = frame.dispositions
+    decision = frame.raw(DECISION)
+    if decision is None and lines and lines[0].disposition == "dropped":
+        return Passed(frame.sequence)
+    inputs, outputs, vehicle = frame.input, frame.output, frame.vehicle
+    if inputs is None or outputs is None or vehicle is None or decision is None or not lines:
+        parts = {
+            "model input": inputs,
+            "model output": outputs,
+            "vehicle state": vehicle,
+            "decision": decision,
+            "ledger line": lines or None,
+        }
+        lacking = ", ".join(name for name, part in parts.items() if part is None)
+        return Passed(frame.sequence, f"the record holds no {lacking}")
+    return RecordedDecision(
+        sequence=frame.sequence,
+        t_source_ns=lines[0].t_source_ns,
+        disposition=lines[0].disposition,
+        inputs=inputs,
+        outputs=outputs,
+        vehicle=vehicle,
+        decision=decision,
+        attribution=frame.raw(ATTRIBUTION),
+    )
+
+
+def _ranges(drive: record.Drive, workers: int | None) -> list[tuple[int, int | None]]:
+    """Ranges of sequences that make up the drive, in order: one, or enough for several processes."""
+    whole: list[tuple[int, int | None]] = [(0, None)]
+    notes = [drive.note(file.index) for file in drive.segments]
+    spans = [(note.first_frame, note.last_frame) for note in notes if note is not None and note.last_frame >= 0]
+    frames = sum(last - first + 1 for first, last in spans)
+    wanted = workers or (_cores() if frames >= _PROCESSES_FROM else 1)
+    if wanted == 1 or frames < 2 * wanted:
+        return whole
+    most = -(-frames // (wanted * _RANGES_EACH))
+    ranges: list[tuple[int, int | None]] = []
+    for first, last in spans:
+        parts = -(-(last - first + 1) // most)
+        size = -(-(last - first + 1) // parts)
+        ranges += [(begin, min(begin + size - 1, last)) for begin in range(first, last + 1, size)]
+    return [*ranges, (spans[-1][1] + 1, None)]  # the rest: a journal that is not sealed, if there is one
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_opened: ReopenedDrive | None = None  # of a process of the pool
+
+
+def _open_here(folder: Path) -> None:
+    global _opened  # noqa: PLW0603  (a pool's process keeps what its initialiser made)
+    _opened = reopen(folder)
+
+
+def _checked_here(span: tuple[int, int | None]) -> list[Step]:
+    assert _opened is not None
+    return list(checked(_opened, *span))
+
+
+def _in_processes(folder: Path, ranges: list[tuple[int, int | None]], workers: int) -> Iterator[Step]:
+    # spawn: a forked child would inherit ONNX Runtime's threads in an unknown state.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _open_here, (folder,)) as pool:
+        try:
+            for steps in pool.map(_checked_here, ranges):
+                yield from steps
+        except BrokenProcessPool as error:
+            raise EngineError(
+                f"a process of the replay of {folder} died ({error}); try again with fewer (--workers 1)"
+            ) from error
+
+
+def _report(drive: record.Drive, walk: Walk, wall_s: float, *, fingerprint_matches: bool) -> ReplayReport:
+    duration_s = drive.duration_s()
+    lost = sum(walk.not_replayable.values())
+    verdict: ReplayVerdict = "identical"
+    if walk.counts["diverged"]:
+        verdict = "diverged"
+    elif walk.counts["within_tolerance"]:
+        verdict = "within_tolerance"
+    elif walk.frames == lost:
+        verdict = "nothing to replay"
+    return ReplayReport(
+        drive=str(drive.path),
+        frames=walk.frames,
+        **walk.counts,
+        not_replayable=lost,
+        max_abs_diff=recordable(walk.max_abs_diff),
+        duration_s=duration_s,
+        wall_s=wall_s,
+        realtime_factor=duration_s / wall_s if wall_s > 0 else 0.0,
+        verdict=verdict,
+        first_difference=walk.first_difference,
+        fingerprint_matches=fingerprint_matches,
+        not_replayable_reasons=walk.not_replayable,
+    )

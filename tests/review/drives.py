@@ -1,0 +1,185 @@
+"""Real drives for tests: the policy decides, the recorder's own store writes, nothing runs beside the test."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+
+from runtime.contracts.clock import SystemClock, tie
+from runtime.contracts.config import Config, RecordConfig, dump_config
+from runtime.contracts.engine import EngineRequest
+from runtime.contracts.identity import FrameId
+from runtime.contracts.messages import (
+    Closing,
+    CompressedImage,
+    Disposition,
+    DispositionKind,
+    Event,
+    Header,
+    VehicleSample,
+    timestamp,
+)
+from runtime.contracts.model import read_manifest
+from runtime.contracts.source import Picture
+from runtime.contracts.topics import (
+    ATTRIBUTION,
+    CLOSING,
+    DECISION,
+    EVENT,
+    HEADER,
+    LEDGER,
+    MODEL_INPUT,
+    MODEL_OUTPUT,
+    PICTURE,
+    VEHICLE,
+    Topic,
+)
+from runtime.contracts.vehicle import Reading, VehicleState
+from runtime.decision.policy import Policy
+from runtime.decision.tensors import pack
+from runtime.engines.onnx import open_engine
+from runtime.preprocess import preprocess
+from runtime.record.store import DriveStore
+from runtime.supervise.plan import CONFIG_NAME, MODEL_NAME
+
+FRAME_NS = 50_000_000
+UTC_NS = 1_795_000_000 * 10**9
+Change = Callable[[Topic, int, msgspec.Struct], msgspec.Struct | None]
+"""What the record says instead of a message of a frame; None: nothing."""
+
+
+def picture(sequence: int, width: int = 320, height: int = 160) -> Picture:
+    """A noisy gradient that differs from frame to frame."""
+    random = np.random.default_rng(sequence)
+    noise = random.integers(0, 80, (height, width, 3), dtype=np.uint8)
+    return noise + np.linspace(0, 150, width, dtype=np.uint8)[np.newaxis, :, np.newaxis]
+
+
+def record_drive(
+    folder: Path,
+    onnx: bytes,
+    frames: int,
+    *,
+    dropped: Collection[int] = (),
+    late: Collection[int] = (),
+    unrecorded: Collection[int] = (),
+    change: Change | None = None,
+    config: Config | None = None,
+    segment_s: float = 60.0,
+    fingerprint_backend: str = "",
+) -> Path:
+    """Record `frames` frames into `folder`; returns it.
+
+    Some can be dropped or late, others be missing in the record; `change` alters what is recorded after it was decided.
+    """
+    folder.mkdir(parents=True)
+    config = config or Config()
+    (folder / MODEL_NAME).write_bytes(onnx)
+    (folder / CONFIG_NAME).write_text(dump_config(config), encoding="utf-8")
+    manifest = read_manifest(folder / MODEL_NAME)
+    request = EngineRequest(folder / MODEL_NAME, config.engine.providers, config.engine.threads, "all")
+    engine = open_engine(request)
+    fingerprint = engine.fingerprint
+    if fingerprint_backend:
+        fingerprint = msgspec.structs.replace(fingerprint, backend=fingerprint_backend)
+    header = Header(
+        drive_id=folder.name,
+        sightline_version="test",
+        source_uri="test",
+        cameras=manifest.cameras,
+        pacing="lockstep",
+        mode="shadow",
+        assumed_speed_mps=None,
+        clock_domain="file",
+        clock_tie=tie(SystemClock()),
+        utc_origin_ns=UTC_NS,
+        t_source_origin_ns=0,
+        model_name=manifest.name,
+        model_sha256=manifest.graph_sha256,
+        fingerprint=fingerprint,
+        config_sha256=hashlib.sha256((folder / CONFIG_NAME).read_bytes()).hexdigest(),
+    )
+    store = DriveStore(folder, "session", RecordConfig(segment_s=segment_s))
+    writer = _Writer(store, change)
+    store.keep_header(HEADER.encode(header))
+    writer.event("the drive begins")
+    policy = Policy(manifest, engine, config, header.drive_id, header.mode)
+    memory = policy.initial_memory()
+    for sequence in range(frames):
+        t_source_ns = sequence * FRAME_NS
+        kind: DispositionKind = "decided"
+        messages: list[tuple[Topic, msgspec.Struct]] = []
+        pictures = {camera: picture(sequence) for camera in manifest.cameras}
+        if sequence in dropped:
+            kind, memory = "dropped", policy.after_gap(memory)
+        else:
+            state = VehicleState(t_source_ns, speed_mps=Reading(10.0 + 0.01 * sequence, t_source_ns))
+            images = {image.name: preprocess(pictures[image.camera], image) for image in manifest.images}
+            inputs = policy.network_inputs(images, state, memory)
+            outcome = policy.decide(sequence, t_source_ns, inputs, state, memory)
+            messages = [
+                (MODEL_INPUT, pack(inputs, sequence, t_source_ns)),
+                (MODEL_OUTPUT, pack(outcome.outputs, sequence, t_source_ns)),
+                (VEHICLE, VehicleSample(sequence, t_source_ns, state)),
+                (DECISION, outcome.decision),
+            ]
+            if outcome.attribution is not None:
+                messages.append((ATTRIBUTION, outcome.attribution))
+            kind = "late" if sequence in late else "decided"
+            memory = memory.unused(outcome.memory) if kind == "late" else outcome.memory
+            for camera, seen in pictures.items():
+                jpeg = cv2.imencode(".jpg", seen)[1].tobytes()
+                messages.append(
+                    (PICTURE, CompressedImage(timestamp(UTC_NS + t_source_ns), camera, jpeg, "jpeg", sequence))
+                )
+        reason = {"decided": "", "late": "decided 120.0 ms after capture", "dropped": "the image is absent"}[kind]
+        for camera in manifest.cameras:
+            line = Disposition(FrameId(camera, sequence), t_source_ns, kind, reason)
+            messages.append((LEDGER, line))
+        if sequence not in unrecorded:
+            writer.write(messages, sequence, t_source_ns)
+    writer.close(header.drive_id, frames, frames - len(dropped) - len(late), len(late), len(dropped))
+    engine.close()
+    return folder
+
+
+class _Writer:
+    def __init__(self, store: DriveStore, change: Change | None) -> None:
+        self._store, self._change = store, change
+        self._t_source_ns = 0
+
+    def write(self, messages: list[tuple[Topic, msgspec.Struct]], sequence: int, t_source_ns: int) -> None:
+        """One set, whole."""
+        self._t_source_ns = t_source_ns
+        utc_ns = UTC_NS + t_source_ns
+        for topic, message in messages:
+            said = message if self._change is None else self._change(topic, sequence, message)
+            if said is None:
+                continue
+            camera = message.frame_id if isinstance(message, CompressedImage) else ""
+            self._store.append(
+                topic.name.format(camera=camera),
+                topic,
+                topic.encode(said),
+                log_time_ns=utc_ns,
+                publish_time_ns=utc_ns,
+                sequence=max(sequence, 0),
+            )
+        number = self._store.next_sequence
+        self._store.mark(number, number, frame_sequence=sequence, log_time_ns=utc_ns, publish_time_ns=utc_ns)
+
+    def event(self, words: str) -> None:
+        """A line between frames."""
+        self.write([(EVENT, Event(timestamp(UTC_NS), 2, words, "drive", "drive.began"))], -1, self._t_source_ns)
+
+    def close(self, drive_id: str, frames: int, decided: int, late: int, dropped: int) -> None:
+        """The totals, and the last seal."""
+        closing = Closing(drive_id, frames, decided, late, dropped, "the source ended")
+        self.write([(CLOSING, closing)], -1, self._t_source_ns)
+        self._store.rotate()
+        self._store.close()
