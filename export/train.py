@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _FRAMES_PER_ROAD = 40
-_KEEP_EVERY = 3
+_KEEP_EVERY = 2
 _DESCRIPTION = (
     "NVIDIA PilotNet layout (arXiv 1604.07316), trained by export.train on the proving ground alone: "
     "right-hand traffic, lane lines present, target speed 15 m/s."
@@ -41,11 +41,11 @@ _DESCRIPTION = (
 class Plan:
     """How much to do. Epochs: of the scattered frames, of each round, of the end, when the rate falls to nothing."""
 
-    roads: int = 600
-    rounds: int = 4
-    drives_per_round: int = 60
+    roads: int = 500
+    rounds: int = 3
+    drives_per_round: int = 32
     first_epochs: float = 8.0
-    round_epochs: float = 3.0
+    round_epochs: float = 2.5
     last_epochs: float = 6.0
     held_out_roads: int = 12
     seed: int = 1
@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     policy = learn(plan, options.work, options.threads, say)
     write_model(options.out, export_onnx(policy, manifest(_DESCRIPTION)))
     say(f"wrote {options.out} ({options.out.stat().st_size / 1e6:.2f} MB)")
-    verdict = judge(options.out, minutes=options.judge_minutes)
+    verdict = judge(options.out, minutes=options.judge_minutes, processes=options.threads)
     say("judged on roads that were not trained on:\n" + table(verdict))
     return 0 if verdict.held else 1
 

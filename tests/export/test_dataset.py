@@ -25,6 +25,7 @@ def test_the_same_scenario_gives_the_same_frames_and_another_seed_others() -> No
     np.testing.assert_array_equal(one.images, again.images)
     np.testing.assert_array_equal(one.steering_angle_rad, again.steering_angle_rad)
     assert not np.array_equal(one.images, other.images)
+    assert not np.array_equal(one.speed_mps, other.speed_mps)
 
 
 def test_scattered_frames_hold_both_hard_corrections_and_hard_braking() -> None:
