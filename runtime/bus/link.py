@@ -138,7 +138,7 @@ class LinkSender:
 
     def poll(self) -> None:
         """Take acknowledgements, send what credit allows, greet a silent recorder. Never waits."""
-        while self._socket.get(zmq.EVENTS) & zmq.POLLIN:
+        while self._socket.poll(0, zmq.POLLIN):
             self._receive(self._socket.recv(zmq.DONTWAIT))
         self._send_what_may_go()
         now_ns = self._clock.monotonic_ns()

@@ -128,5 +128,5 @@ def decode_to_drive(data: bytes | memoryview) -> ToDrive:
 def _decode(decoder: Any, data: bytes | memoryview) -> Any:
     try:
         return decoder.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LinkError(f"{len(data)} bytes on the durable link are no message of it: {error}") from error

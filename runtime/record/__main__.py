@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -33,6 +34,7 @@ _MIB = 1024 * 1024
 
 def main(arguments: list[str]) -> int:
     """Record until the end; 0, or 2 with one line on stderr."""
+    parent_pid = os.getppid()
     try:
         plan = read_plan(Path(arguments[0]))
         store = DriveStore(Path(plan.drive_dir), plan.session, plan.config.record)
@@ -40,6 +42,8 @@ def main(arguments: list[str]) -> int:
             store.close()
         else:
             _record(plan, store)
+        if os.getppid() != parent_pid:  # the supervisor was killed: the last one out puts the run folder away
+            shutil.rmtree(plan.run_dir, ignore_errors=True)
     except SightlineError as error:
         print(f"sightline recorder: {error}", file=sys.stderr, flush=True)  # noqa: T201
         # Buffers that the disk refused must not be tried again by destructors, nor may a half-done seal be waited for.
@@ -59,7 +63,7 @@ def _record(plan: RunPlan, store: DriveStore) -> None:
         with contextlib.suppress(zmq.ZMQError):  # nobody of that name is there, or its queue is full: it greets again
             router.send_multipart((name, data), zmq.DONTWAIT)
 
-    recorder = Recorder(plan, store, pictures, clock=SystemClock(), reply=reply)
+    recorder = Recorder(plan, store, pictures, clock=SystemClock(), reply=reply, publish=publisher.publish)
     try:
         _loop(router, recorder, stopping)
         store.close()

@@ -32,13 +32,17 @@ class Recorder:
         *,
         clock: Clock,
         reply: Callable[[bytes], None],
+        publish: Callable[[Payload], None],
     ) -> None:
         self._session, self._config, self._store = plan.session, plan.config.record, store
-        self._pictures, self._clock, self._reply = pictures, clock, reply
+        self._pictures, self._clock = pictures, clock
+        self._reply, self._publish = reply, publish
         self._pending = 0  # taken and not acknowledged
         self._pending_since_ns = 0
         self._asked_for = -1  # the sequence that was last asked for again
         self.finishing = False
+        self._greeted = False
+        self._ring_named = False
         self._announced = store.recovered is None
         self.rejected = 0
         self.finished = False
@@ -98,6 +102,8 @@ class Recorder:
         self._write(EVENT.name, EVENT, EVENT.encode(event), self._clock.utc_ns())
 
     def _take_set(self, message: MessageSet) -> None:
+        if not self._greeted or (message.pictures and not self._ring_named):
+            return  # it must greet first, so that its pictures can be found; our silence makes it do so
         if not self._is_next(message.sequence, message.sequence):
             return
         for payload in message.payloads:
@@ -160,6 +166,8 @@ class Recorder:
         self._done(gap.first, last, -1, self._store.last_log_time_ns)
 
     def _greet(self, message: Hello) -> None:
+        self._greeted = True
+        self._ring_named = message.ring_path != ""
         try:
             self._pictures.open_ring(message)
         except LinkError as error:
@@ -183,6 +191,8 @@ class Recorder:
     def _finish(self) -> None:
         if not self.finishing:
             self._announce()
+            if self.rejected:
+                self.say(3, "recorder.rejected", f"{self.rejected} messages on the link were malformed or foreign")
             self._commit()
             self._store.rotate()
             self.finishing = True
@@ -230,6 +240,7 @@ class Recorder:
         self._store.append(
             name, topic, data, log_time_ns=self._store.last_log_time_ns or utc_ns, publish_time_ns=utc_ns, sequence=-1
         )
+        self._publish(Payload(name, -1, 0, utc_ns, data))
 
     def _commit(self, *, resend: bool = False) -> None:
         self._store.sync()

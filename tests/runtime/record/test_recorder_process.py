@@ -1,0 +1,220 @@
+"""The recorder as a process of its own, killed, frozen, starved."""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import jsonschema
+import numpy as np
+import pytest
+import zmq
+from mcap.reader import make_reader
+
+from runtime.bus.publisher import Subscriber
+from runtime.contracts.config import RecordConfig
+from runtime.contracts.messages import CompressedImage
+from runtime.contracts.topics import EVENT, LEDGER, MODEL_INPUT, PICTURE
+from runtime.record.drive import open_drive
+from runtime.supervise.plan import RunPlan, write_plan
+from tests.runtime.record.recording import (
+    PATIENCE_S,
+    PERIOD_NS,
+    UTC_ORIGIN_NS,
+    Driver,
+    RecorderProcess,
+    a_picture,
+    a_plan,
+    an_input,
+    declared_lost,
+    stored_sets,
+)
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Iterator[RunPlan]:
+    plan = a_plan(tmp_path / "drive", RecordConfig(sync_ms=5.0, credit=8, picture_slots=8))
+    yield plan
+    shutil.rmtree(plan.run_dir)
+
+
+def with_record(plan: RunPlan, **changes: object) -> RunPlan:
+    from msgspec.structs import replace
+
+    return replace(plan, config=replace(plan.config, record=replace(plan.config.record, **changes)))
+
+
+def test_a_drive_handed_over_in_lockstep_is_read_back_whole_with_the_pictures_of_every_camera(plan: RunPlan) -> None:
+    with RecorderProcess(plan) as recorder, Driver(plan) as driver:
+        for _ in range(40):
+            driver.frame_in_lockstep(("front", "left"))
+        assert driver.sender.finish(PATIENCE_S) is None
+        assert driver.sender.lost == 0
+        assert recorder.end() == 0
+    drive = open_drive(Path(plan.drive_dir))
+    frames = list(drive.frames())
+    assert [frame.sequence for frame in frames] == list(range(40))
+    for frame in frames:
+        assert frame.t_source_ns == frame.sequence * PERIOD_NS
+        assert frame.input == an_input(frame.sequence)
+        assert [line.frame_id.camera for line in frame.dispositions] == ["front", "left"]
+        assert [picture.frame_id for picture in frame.pictures] == ["front", "left"]
+        shown = cv2.imdecode(np.frombuffer(frame.pictures[0].data, np.uint8), cv2.IMREAD_COLOR)
+        assert np.abs(shown.astype(int) - a_picture(frame.sequence)).max() < 12
+    assert drive.ledger().decided == drive.ledger().frames == 80
+    assert list(drive.gaps()) == []
+
+
+def test_after_sigkills_in_mid_drive_nothing_is_missing_and_nothing_is_there_twice(plan: RunPlan) -> None:
+    plan = with_record(plan, segment_s=1.0)
+    with RecorderProcess(plan) as recorder, Driver(plan) as driver:
+        for sequence in range(240):
+            driver.frame_in_lockstep()
+            if sequence in {17, 95, 96, 200}:
+                recorder.kill_and_restart()
+        assert driver.sender.finish(PATIENCE_S) is None
+        assert recorder.end() == 0
+    drive = open_drive(Path(plan.drive_dir))
+    assert stored_sets(drive) == list(range(241))
+    assert [frame.sequence for frame in drive.frames(MODEL_INPUT)] == list(range(240))
+    assert [frame.input for frame in drive.frames(MODEL_INPUT, first=90, last=99)] == [
+        an_input(i) for i in range(90, 100)
+    ]
+    assert list(drive.gaps()) == []
+    kinds = [message.decode().kind for message in drive.messages(EVENT)]
+    assert "recorder.restarted" in kinds
+    assert all(file.sealed for file in drive.segments)
+
+
+def test_what_was_acknowledged_before_a_sigkill_is_in_the_record_that_is_left(plan: RunPlan) -> None:
+    with RecorderProcess(plan) as recorder, Driver(plan) as driver:
+        for _ in range(60):
+            driver.frame_in_lockstep()
+        acknowledged = driver.frames + 1 - driver.sender.waiting
+        recorder.process.kill()
+        recorder.process.wait()
+    drive = open_drive(Path(plan.drive_dir))
+    assert acknowledged > 0
+    assert stored_sets(drive)[:acknowledged] == list(range(acknowledged))
+
+
+def test_a_recorder_frozen_for_longer_than_the_ring_leaves_exactly_the_declared_gap(plan: RunPlan) -> None:
+    plan = with_record(plan, link_sets=30)
+    with RecorderProcess(plan) as recorder, Driver(plan) as driver:
+        for _ in range(20):
+            driver.frame_in_lockstep()
+        recorder.signal(signal.SIGSTOP)
+        for _ in range(200):
+            driver.frame()
+        lost = driver.sender.lost
+        recorder.signal(signal.SIGCONT)
+        assert driver.sender.finish(PATIENCE_S) is None
+        assert recorder.end() == 0
+    drive = open_drive(Path(plan.drive_dir))
+    missing = sorted(set(range(221)) - set(stored_sets(drive)))
+    assert lost > 100
+    assert missing == declared_lost(drive)
+    assert len(missing) == lost
+    assert 220 in stored_sets(drive)  # the newest stay: what happened last matters most
+
+
+def test_a_drive_that_ends_without_a_farewell_has_an_open_end_in_its_record(plan: RunPlan) -> None:
+    with RecorderProcess(plan) as recorder:
+        with Driver(plan) as driver:
+            for _ in range(20):
+                driver.frame_in_lockstep()
+            assert driver.sender.wait_for_credit(PATIENCE_S)
+        assert recorder.end() == 0
+    drive = open_drive(Path(plan.drive_dir))
+    (gap,) = drive.gaps()
+    assert gap.last is None
+    assert gap.first == stored_sets(drive)[-1] + 1
+    assert drive.segments[-1].sealed
+
+
+def test_strangers_and_garbage_on_the_link_are_counted_and_harm_nobody(plan: RunPlan) -> None:
+    with RecorderProcess(plan) as recorder, Driver(plan) as driver:
+        driver.frame_in_lockstep()
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        stranger = context.socket(zmq.DEALER)
+        stranger.connect(plan.link)
+        random = np.random.default_rng(1)
+        for size in range(200):
+            stranger.send(random.bytes(size))
+        stranger.send_multipart([b"a", b"b", b"c"])
+        context.destroy(linger=1000)
+        for _ in range(50):
+            driver.frame_in_lockstep()
+        assert driver.sender.finish(PATIENCE_S) is None
+        assert recorder.end() == 0
+    drive = open_drive(Path(plan.drive_dir))
+    assert drive.ledger().frames == 51
+    assert [m.decode().kind for m in drive.messages(EVENT)] == ["recorder.rejected"]
+
+
+def test_the_official_reader_opens_a_sealed_segment_with_crc_checks_and_its_json_fits_its_schemas(
+    plan: RunPlan,
+) -> None:
+    with RecorderProcess(plan) as recorder, Driver(plan) as driver:
+        for _ in range(10):
+            driver.frame_in_lockstep()
+        assert driver.sender.finish(PATIENCE_S) is None
+        recorder.end()
+    seen: dict[str, int] = {}
+    with (Path(plan.drive_dir) / "segment-0000.mcap").open("rb") as file:
+        for schema, channel, message in make_reader(file, validate_crcs=True).iter_messages():
+            seen[channel.topic] = seen.get(channel.topic, 0) + 1
+            if channel.message_encoding == "json":
+                assert schema is not None
+                assert schema.encoding == "jsonschema"
+                jsonschema.validate(json.loads(message.data), json.loads(schema.data))
+            if channel.topic == LEDGER.name:
+                assert message.log_time == UTC_ORIGIN_NS + message.sequence * PERIOD_NS
+    assert seen["/camera/front/image"] == seen["/ledger"] == seen["/model/input"] == 10
+    assert seen["/drive/header"] == 1
+
+
+def test_viewers_get_the_very_bytes_of_the_recorded_picture(plan: RunPlan) -> None:
+    viewer = Subscriber([plan.pictures], ["/camera/"], queue=100)
+    with RecorderProcess(plan) as recorder, Driver(plan) as driver:
+        message = None
+        while message is None:
+            driver.frame_in_lockstep()
+            message = viewer.receive(20)
+        assert driver.sender.finish(PATIENCE_S) is None
+        recorder.end()
+    viewer.close()
+    (frame,) = open_drive(Path(plan.drive_dir)).frames(first=message.header.sequence, last=message.header.sequence)
+    assert isinstance(frame.pictures[0], CompressedImage)
+    assert frame.raw(PICTURE) == message.data
+
+
+def test_a_disk_that_refuses_ends_the_recorder_with_one_clear_line_and_leaves_a_readable_record(plan: RunPlan) -> None:
+    limit_bytes = 400_000
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runtime.record", str(write_plan(plan))],
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes)),
+    )
+    try:
+        with Driver(plan) as driver:
+            while process.poll() is None:
+                driver.frame(size_bytes=20_000)
+                driver.sender.wait_for_credit(0.01)
+            assert driver.sender.finish(0.5) is not None
+    finally:
+        process.kill()
+    assert process.stderr is not None
+    said = process.stderr.read().decode()
+    assert process.returncode == 2
+    assert said.count("\n") == 1
+    assert "cannot be written" in said
+    assert "File too large" in said
+    assert len(stored_sets(open_drive(Path(plan.drive_dir)))) > 5
