@@ -132,17 +132,24 @@ def test_the_sun_stands_where_its_azimuth_says() -> None:
         assert (column < 320) == (azimuth > 0)
 
 
-def test_shadows_darken_the_road_and_overlapping_ones_do_not_cancel() -> None:
-    shaded = Scenery(trees_per_km=400.0, tree_shadows=True, bars_per_km=0.0)
-    lit = replace(shaded, tree_shadows=False)
+def _shaded(scenery: Scenery) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+    """Where this scenery's shadows darken the ground, against the same scenery without any."""
     light = low_sun(-1.4, glare=0.0, elevation_rad=0.35)
     dark, bright = (
-        Simulation(replace(PLAIN, light=light, scenery=scenery, seed=4)).observe().picture.astype(int)
-        for scenery in (shaded, lit)
+        Simulation(replace(PLAIN, light=light, scenery=shown, seed=9)).observe().picture.astype(int)
+        for shown in (scenery, replace(scenery, tree_shadows=False, bars_per_km=0.0))
     )
-    change = (dark - bright).mean(axis=2)
-    assert (change < -15).mean() > 0.05
-    assert change.max() <= 1
+    return np.asarray((dark - bright).mean(axis=2) < -8)
+
+
+def test_trees_and_bars_darken_the_road_and_where_shadows_overlap_it_stays_dark() -> None:
+    trees = _shaded(Scenery(trees_per_km=500.0, tree_shadows=True, bars_per_km=0.0))
+    bars = _shaded(Scenery(trees_per_km=500.0, tree_shadows=False, bars_per_km=20.0))
+    both = _shaded(Scenery(trees_per_km=500.0, tree_shadows=True, bars_per_km=20.0))
+    assert trees.mean() > 0.05
+    assert bars.mean() > 0.005
+    assert (trees & bars).mean() > 0.03
+    assert (both & (trees | bars)).sum() > 0.99 * (trees | bars).sum()
 
 
 def test_the_lead_is_drawn_where_it_stands() -> None:

@@ -62,6 +62,15 @@ def test_a_departure_ends_the_drive_only_after_the_allowed_time_out_of_the_lane(
     assert simulation.t_source_ns - left_at == pytest.approx(1e9, abs=1)
 
 
+def test_a_car_that_comes_back_into_its_lane_in_time_drives_on() -> None:
+    start = replace(scenario_by_name("lane", 1), start_lateral_offset_m=1.4, duration_s=6.0)
+    simulation = Simulation(replace(start, ends=EndConditions(departed_s=2.0)))
+    assert simulation.observe().truth.departed
+    while simulation.end is None:
+        simulation.step(simulation.expert_control())
+    assert simulation.end == "duration"
+
+
 def _blind(scenario: Scenario) -> Simulation:
     """Steers like the expert and never brakes."""
     simulation = Simulation(scenario)
