@@ -60,16 +60,8 @@ def an_input(sequence: int, size_bytes: int = 300) -> TensorSet:
 def frame_payloads(sequence: int, cameras: Iterable[str] = ("front",), size_bytes: int = 300) -> tuple[Payload, ...]:
     t_source_ns = sequence * PERIOD_NS
     utc_ns = UTC_ORIGIN_NS + t_source_ns
-    lines = [
-        Payload(
-            LEDGER.name,
-            sequence,
-            t_source_ns,
-            utc_ns,
-            LEDGER.encode(Disposition(FrameId(name, sequence), t_source_ns, "decided")),
-        )
-        for name in cameras
-    ]
+    dispositions = [Disposition(FrameId(name, sequence), t_source_ns, "decided") for name in cameras]
+    lines = [Payload(LEDGER.name, sequence, t_source_ns, utc_ns, LEDGER.encode(line)) for line in dispositions]
     tensors = MODEL_INPUT.encode(an_input(sequence, size_bytes))
     return (Payload(MODEL_INPUT.name, sequence, t_source_ns, utc_ns, tensors), *lines)
 
