@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 import zmq
@@ -67,6 +67,7 @@ def test_a_drive_handed_over_in_lockstep_is_read_back_whole_with_the_pictures_of
         assert [line.frame_id.camera for line in frame.dispositions] == ["front", "left"]
         assert [picture.frame_id for picture in frame.pictures] == ["front", "left"]
         shown = cv2.imdecode(np.frombuffer(frame.pictures[0].data, np.uint8), cv2.IMREAD_COLOR)
+        assert shown is not None
         assert np.abs(shown.astype(int) - a_picture(frame.sequence)).max() < 12
     assert drive.ledger().decided == drive.ledger().frames == 80
     assert list(drive.gaps()) == []
@@ -84,9 +85,8 @@ def test_after_sigkills_in_mid_drive_nothing_is_missing_and_nothing_is_there_twi
     drive = open_drive(Path(plan.drive_dir))
     assert stored_sets(drive) == list(range(241))
     assert [frame.sequence for frame in drive.frames(MODEL_INPUT)] == list(range(240))
-    assert [frame.input for frame in drive.frames(MODEL_INPUT, first=90, last=99)] == [
-        an_input(i) for i in range(90, 100)
-    ]
+    tenth = drive.frames(MODEL_INPUT, first=90, last=99)
+    assert [frame.input for frame in tenth] == [an_input(sequence) for sequence in range(90, 100)]
     assert list(drive.gaps()) == []
     kinds = [message.decode().kind for message in drive.messages(EVENT)]
     assert "recorder.restarted" in kinds
@@ -159,7 +159,7 @@ def test_strangers_and_garbage_on_the_link_are_counted_and_harm_nobody(plan: Run
     assert [m.decode().kind for m in drive.messages(EVENT)] == ["recorder.rejected"]
 
 
-def test_the_official_reader_opens_a_sealed_segment_with_crc_checks_and_its_json_fits_its_schemas(
+def test_the_official_reader_opens_a_segment_with_crc_checks_and_its_json_fits_its_schemas(
     plan: RunPlan,
 ) -> None:
     with RecorderProcess(plan) as recorder, Driver(plan) as driver:
@@ -201,8 +201,8 @@ def test_a_disk_that_refuses_ends_the_recorder_with_one_clear_line_and_leaves_a_
     process = subprocess.Popen(
         [sys.executable, "-m", "runtime.record", str(write_plan(plan))],
         stderr=subprocess.PIPE,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes)),
     )
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
     try:
         with Driver(plan) as driver:
             while process.poll() is None:
