@@ -52,18 +52,20 @@ def _words(report: ReplayReport) -> str:
         "diverged": "DIVERGED: this record does not follow from its inputs",
         "nothing to replay": "nothing to replay: the record holds no decision with its inputs",
     }[report.verdict]
+    counts = (
+        f"{report.identical} identical, {report.within_tolerance} within tolerance, {report.diverged} diverged, "
+        f"{report.not_replayable} not replayable"
+    )
     lines = [
         f"{report.drive}: {verdict}",
-        f"  frames           {report.frames}: {report.identical} identical, {report.within_tolerance} within tolerance, "
-        f"{report.diverged} diverged, {report.not_replayable} not replayable",
-        *(f"                   {count} x {why}" for why, count in report.not_replayable_reasons.items()),
-        f"  largest          {report.max_abs_diff} (any element of any output)",
-        f"  engine           {'the recorded fingerprint' if report.fingerprint_matches else 'another fingerprint'}",
-        f"  speed            {report.realtime_factor:.1f} x real time ({report.duration_s:.1f} s in {report.wall_s:.2f} s)",
+        f"  frames      {report.frames}: {counts}",
+        *(f"              {count} x {why}" for why, count in report.not_replayable_reasons.items()),
+        f"  largest     {report.max_abs_diff} (of any element of any output)",
+        f"  engine      {'the recorded fingerprint' if report.fingerprint_matches else 'another fingerprint'}",
+        f"  speed       {report.realtime_factor:.1f} x real time ({report.duration_s:.1f} s in {report.wall_s:.2f} s)",
     ]
     first = report.first_difference
     if first is not None:
-        lines.append(
-            f"  first difference frame {first.frame}, {first.field}: recorded {first.recorded}, replayed {first.replayed}"
-        )
+        values = f"recorded {first.recorded}, replayed {first.replayed}"
+        lines.append(f"  first       frame {first.frame}, {first.field}: {values}")
     return "\n".join(lines)

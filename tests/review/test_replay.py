@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from review.replay import replay
+from runtime.commands.main import main
 from runtime.contracts.config import Config, EngineConfig
-from runtime.contracts.errors import RecordError
+from runtime.contracts.errors import ExitCode, RecordError
 from runtime.contracts.messages import Attribution, Decision, Disposition, TensorSet, VehicleSample
 from runtime.contracts.model import attach_manifest, manifest_of
 from runtime.contracts.topics import ATTRIBUTION, DECISION, LEDGER, MODEL_INPUT, MODEL_OUTPUT, VEHICLE, Topic
@@ -213,3 +214,20 @@ def test_a_path_without_a_drive_says_so(tmp_path: Path) -> None:
         replay(tmp_path / "nothing")
     with pytest.raises(RecordError, match="holds no drive"):
         replay(tmp_path)
+
+
+def test_the_command_answers_with_its_exit_code_and_the_frame(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = record_drive(tmp_path / "whole", models.tiny_policy(), 4)
+    assert main(["replay", str(whole), "--json"]) == ExitCode.YES
+    said = msgspec.json.decode(capsys.readouterr().out)
+    assert (said["frames"], said["identical"], said["verdict"]) == (4, 4, "identical")
+    altered = record_drive(tmp_path / "altered", models.tiny_policy(), 4, change=flipped(MODEL_OUTPUT, 2, "steering"))
+    assert main(["replay", str(altered), "--json"]) == ExitCode.NO
+    assert msgspec.json.decode(capsys.readouterr().out)["first_difference"]["frame"] == 2
+    assert main(["replay", str(altered)]) == ExitCode.NO
+    assert "frame 2, output steering[0,0]" in capsys.readouterr().out
+    empty = record_drive(tmp_path / "empty", models.tiny_policy(), 0)
+    assert main(["replay", str(empty)]) == ExitCode.COULD_NOT
+    assert "nothing to replay" in capsys.readouterr().out

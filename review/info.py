@@ -1,0 +1,159 @@
+"""What a drive holds, without deciding anything again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from itertools import islice
+from pathlib import Path
+
+from review.reopen import find_drive
+from runtime.contracts.engine import EngineFingerprint
+from runtime.contracts.messages import Event, Gap
+from runtime.contracts.topics import EVENT, LEDGER, STORED
+from runtime.contracts.units import NS_PER_S
+from runtime.record.drive import Drive, TopicSummary, open_drive
+
+_EVENTS_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentInfo:
+    """One segment: its file, whether it is sealed, its size, and its frames (None: none, or a journal)."""
+
+    file: str
+    sealed: bool
+    size_bytes: int
+    first_frame: int | None
+    last_frame: int | None
+    recovered: bool  # the recorder had died before it could close it
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerInfo:
+    """The ledger's totals; frames = decided + late + dropped. `dropped_by` and `late_by` count reasons, numbers in them
+    left out."""
+
+    frames: int
+    decided: int
+    late: int
+    dropped: int
+    dropped_by: dict[str, int]
+    late_by: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class DriveInfo:
+    """The whole answer. Times are the source's unless UTC is named."""
+
+    drive: str
+    drive_id: str
+    source: str
+    cameras: tuple[str, ...]
+    pacing: str
+    mode: str
+    assumed_speed_mps: float | None
+    clock_domain: str
+    start_utc: str
+    utc_synchronised: bool | None
+    duration_s: float
+    model_name: str
+    model_sha256: str
+    config_sha256: str
+    fingerprint: EngineFingerprint
+    sightline_version: str
+    schema_version: int
+    ledger: LedgerInfo
+    ended: str  # why the drive ended; "" where it did not end in order
+    totals_agree: bool | None  # the ledger's and the drive's own; None where it did not end in order
+    topics: tuple[TopicSummary, ...]
+    segments: tuple[SegmentInfo, ...]
+    gaps: tuple[Gap, ...]
+    events: tuple[Event, ...]  # the first 200
+    events_left_out: int
+
+
+def info(path: Path) -> DriveInfo:
+    """Read a drive's account of itself. Raises RecordError where it is none, or a segment is damaged."""
+    drive = open_drive(find_drive(path))
+    header, closing = drive.header, drive.closing()
+    ledger = _ledger(drive)
+    all_events = (message.decode() for message in drive.messages(EVENT))
+    events = tuple(islice(all_events, _EVENTS_SHOWN))
+    agree = None
+    if closing is not None:
+        own = (closing.frames, closing.decided, closing.late, closing.dropped)
+        agree = own == (ledger.frames, ledger.decided, ledger.late, ledger.dropped)
+    return DriveInfo(
+        drive=str(drive.path),
+        drive_id=header.drive_id,
+        source=header.source_uri,
+        cameras=header.cameras,
+        pacing=header.pacing,
+        mode=header.mode,
+        assumed_speed_mps=header.assumed_speed_mps,
+        clock_domain=header.clock_domain,
+        start_utc=utc(header.utc_origin_ns),
+        utc_synchronised=header.clock_tie.utc_synchronised,
+        duration_s=drive.duration_s(),
+        model_name=header.model_name,
+        model_sha256=header.model_sha256,
+        config_sha256=header.config_sha256,
+        fingerprint=header.fingerprint,
+        sightline_version=header.sightline_version,
+        schema_version=header.schema_version,
+        ledger=ledger,
+        ended=closing.reason if closing is not None else "",
+        totals_agree=agree,
+        topics=tuple(topic for topic in drive.topics() if topic.topic != STORED.name),
+        segments=tuple(_segments(drive)),
+        gaps=tuple(drive.gaps()),
+        events=events,
+        events_left_out=sum(1 for _ in all_events),
+    )
+
+
+def utc(utc_ns: int) -> str:
+    """ISO 8601 to the millisecond, `2026-11-23T21:15:00.123Z`."""
+    seconds, rest = divmod(utc_ns, NS_PER_S)
+    moment = datetime.fromtimestamp(seconds, tz=timezone.utc)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest // 1_000_000:03d}Z"
+
+
+def _ledger(drive: Drive) -> LedgerInfo:
+    counts = {"decided": 0, "late": 0, "dropped": 0}
+    reasons: dict[str, dict[str, int]] = {"decided": {}, "late": {}, "dropped": {}}
+    for message in drive.messages(LEDGER):
+        line = message.decode()
+        counts[line.disposition] += 1
+        kind = _kind(line.reason)
+        reasons[line.disposition][kind] = reasons[line.disposition].get(kind, 0) + 1
+    return LedgerInfo(
+        sum(counts.values()),
+        counts["decided"],
+        counts["late"],
+        counts["dropped"],
+        reasons["dropped"],
+        reasons["late"],
+    )
+
+
+def _kind(reason: str) -> str:
+    """The reason without what differs from frame to frame, so that equal causes count together."""
+    return re.sub(r"\d+(\.\d+)?", "#", reason)
+
+
+def _segments(drive: Drive) -> Iterator[SegmentInfo]:
+    for file in drive.segments:
+        note = drive.note(file.index)
+        held = note is not None and note.last_frame >= 0
+        yield SegmentInfo(
+            file.path.name,
+            file.sealed,
+            file.path.stat().st_size,
+            note.first_frame if note is not None and held else None,
+            note.last_frame if note is not None and held else None,
+            note is not None and note.recovered,
+        )

@@ -1,0 +1,64 @@
+"""Info says what a drive holds, in figures that add up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from review.info import info, utc
+from runtime.commands.main import main
+from runtime.contracts.messages import Disposition
+from runtime.contracts.topics import CLOSING, LEDGER, Topic
+from tests import models
+from tests.review.drives import FRAME_NS, record_drive
+
+
+def test_the_ledger_the_topics_and_the_segments_of_a_drive_are_told(tmp_path: Path) -> None:
+    drive = record_drive(tmp_path / "drive", models.tiny_policy(), 30, dropped={4, 5}, late={9}, segment_s=1.0)
+    found = info(drive)
+    ledger = found.ledger
+    assert (ledger.frames, ledger.decided, ledger.late, ledger.dropped) == (30, 27, 1, 2)
+    assert ledger.dropped_by == {"the image is absent": 2}
+    assert ledger.late_by == {"decided # ms after capture": 1}
+    counts = {topic.topic: topic.count for topic in found.topics}
+    assert (counts["/decision"], counts["/ledger"], counts["/drive/closing"]) == (28, 30, 1)
+    assert found.duration_s == 29 * FRAME_NS / 1e9
+    assert next(t.rate_hz for t in found.topics if t.topic == "/ledger") == 30 / found.duration_s
+    assert len(found.segments) > 1
+    assert (found.segments[0].first_frame, found.segments[-1].last_frame) == (0, 29)
+    assert (found.ended, found.totals_agree, found.gaps) == ("the source ended", True, ())
+    assert [event.kind for event in found.events] == ["drive.began"]
+
+
+def test_totals_that_are_not_the_drives_own_are_told(tmp_path: Path) -> None:
+    def lie(topic: Topic, sequence: int, message: msgspec.Struct) -> msgspec.Struct | None:
+        return None if topic is LEDGER and sequence == 2 and isinstance(message, Disposition) else message
+
+    assert info(record_drive(tmp_path / "drive", models.tiny_policy(), 5, change=lie)).totals_agree is False
+
+
+def test_a_drive_that_was_cut_off_says_so(tmp_path: Path) -> None:
+    def cut(topic: Topic, sequence: int, message: msgspec.Struct) -> msgspec.Struct | None:
+        return None if topic is CLOSING else message
+
+    found = info(record_drive(tmp_path / "drive", models.tiny_policy(), 5, change=cut))
+    assert (found.ended, found.totals_agree) == ("", None)
+
+
+def test_the_command_prints_a_table_and_an_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drive = record_drive(tmp_path / "drive", models.tiny_policy(), 3, dropped={1})
+    assert main(["info", str(drive)]) == 0
+    said = capsys.readouterr().out
+    assert "3 frames = 2 decided + 0 late + 1 dropped" in said
+    assert "/model/input" in said
+    assert main(["info", str(tmp_path), "--json"]) == 0
+    found = msgspec.json.decode(capsys.readouterr().out)
+    assert found["ledger"]["frames"] == 3
+    assert len(found["model_sha256"]) == 64
+    assert found["fingerprint"]["backend"] == "onnxruntime"
+
+
+def test_times_are_utc_to_the_millisecond() -> None:
+    assert utc(1_795_000_000_123_456_789) == "2026-11-18T13:46:40.123Z"
