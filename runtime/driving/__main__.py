@@ -9,6 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from types import FrameType
 
+import cv2
+
 from runtime import __version__
 from runtime.bus.link import LinkSender
 from runtime.bus.publisher import Publisher
@@ -51,6 +53,7 @@ class DrivingProcess:
     def run(self) -> Progress:
         """Drive to the end and return the totals. Raises SightlineError where driving cannot start or go on."""
         plan, config = self._plan, self._plan.config
+        cv2.setNumThreads(1)  # resizing wakes no pool of threads beside the network's own
         manifest = read_manifest(plan.model_path)
         with (
             closing(_open_engine(plan)) as engine,
