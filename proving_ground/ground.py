@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     SingleArray = NDArray[np.float32]
 
 LINE_WIDTH_M = 0.14
-FAR_M = 320.0
 _PAVED_RIGHT_M, _PAVED_LEFT_M = -2.15, 5.65
 _GRAVEL_M = 1.1
 _HAZE_FLOOR = 0.4  # the far edge of the ground meets woods, not bare sky

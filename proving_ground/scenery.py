@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 BLOCK_M = 50.0
 SHADOW_OUTLINE = 18
-_CLEAR_OF_ROAD_M = 6.0
+_LEFT_EDGE_M, _RIGHT_EDGE_M = 5.25, -1.75
+_CLEAR_OF_ROAD_M = 2.75
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Trees:
 
 @dataclass(frozen=True)
 class ShadowBar:
-    """A straight shadow across the road, as of a bridge, a gantry or a building: its corners in road coordinates."""
+    """A straight shadow across the road, as of a bridge, a gantry or a building; `skew`: m along per m across."""
 
     s_m: float
     width_m: float
@@ -89,15 +90,15 @@ class SceneryMap:
         s = (index + rng.random(count)) * BLOCK_M
         beyond = 3.2 + 26.0 * rng.random(count) ** 1.6
         left = rng.random(count) < 0.5
-        # The left edge lies one lane further away than the right one.
-        lateral = np.where(left, 5.25 + beyond, -1.75 - beyond)
+        lateral = np.where(left, _LEFT_EDGE_M + beyond, _RIGHT_EDGE_M - beyond)
         height = rng.uniform(5.0, 13.0, count)
         crown = height * rng.uniform(0.22, 0.34, count)
         kind = rng.integers(0, 4, count)
         position = self._road.place(s, lateral)
         near = self._road.points(np.arange(index - 1, index + 2, 0.05) * BLOCK_M)
         away = np.hypot(position[:, :1] - near.x_m, position[:, 1:] - near.y_m).min(axis=1, initial=math.inf)
-        keep = away > _CLEAR_OF_ROAD_M - 1.5
+        # What stands beside one bend must not stand on the next.
+        keep = away > np.where(left, _LEFT_EDGE_M, -_RIGHT_EDGE_M) + _CLEAR_OF_ROAD_M
         return Trees(position[keep], height[keep], crown[keep], kind[keep])
 
 
