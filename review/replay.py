@@ -24,9 +24,9 @@ from runtime.record import drive as record
 Step = FrameCheck | Passed
 ReplayVerdict = Literal["identical", "within_tolerance", "diverged", "nothing to replay"]
 ROWS = (MODEL_INPUT, MODEL_OUTPUT, VEHICLE, DECISION, ATTRIBUTION, LEDGER)
-_PROCESSES_FROM = 1500
+_PROCESSES_FROM = 6000
 """Frames from which on several processes are worth their start."""
-_RANGES_EACH = 4
+_RANGES_EACH = 2
 """Ranges a process: few, since each reads its segment from the start, and enough to share the work evenly."""
 
 

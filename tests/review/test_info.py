@@ -61,4 +61,4 @@ def test_the_command_prints_a_table_and_an_object(tmp_path: Path, capsys: pytest
 
 
 def test_times_are_utc_to_the_millisecond() -> None:
-    assert utc(1_795_000_000_123_456_789) == "2026-11-18T13:46:40.123Z"
+    assert utc(1_795_000_000_123_456_789) == "2026-11-18T11:06:40.123Z"
