@@ -16,11 +16,11 @@ from pathlib import PureWindowsPath
 
 from runtime.contracts.errors import SourceError
 from runtime.contracts.units import NS_PER_MS, NS_PER_S, mps_from_mph, rad_from_deg
+from runtime.sources.timeline import Timeline
 
 _COLUMNS = ("center", "left", "right", "steering", "throttle", "brake", "speed")
 _FULL_STEERING_RIGHT_DEG = 25.0
 _STAMP = re.compile(r"_(\d{4})_(\d\d)_(\d\d)_(\d\d)_(\d\d)_(\d\d)_(\d{1,3})(?=\.[A-Za-z]+$)", re.ASCII)
-_NEW_RECORDING_NS = NS_PER_S  # a step back this large is no jitter: another recording was appended
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,37 +77,24 @@ def parse_log(text: str, where: str) -> list[LogLine | BadLine]:
 
 
 def timed(lines: Sequence[LogLine | BadLine], period_ns: int) -> list[Timed]:
-    """Give every line its time: that in its image's name, from the first one on.
+    """Give every line its time: that in its image's name, from the first one on, as `Timeline` places it.
 
-    A line whose time stands still or goes back is a problem. Where time goes back by a second or more, another
-    recording begins: from there on times are moved so that they follow, `period_ns` after the last. Where no line
-    carries a time, all are `period_ns` apart.
+    Where no line carries a time, all are `period_ns` apart.
     """
     stamps = [line.stamp_ns for line in lines if isinstance(line, LogLine) and line.stamp_ns is not None]
     if not stamps:
         return [Timed(line, i * period_ns, _bad(line)) for i, line in enumerate(lines)]
-    result: list[Timed] = []
-    shift, last = -stamps[0], 0
-    started = False
-    for line in lines:
-        stamp = line.stamp_ns if isinstance(line, LogLine) else None
-        if stamp is None:
-            result.append(Timed(line, last, _bad(line) or f"line {line.number}: no time in the image's name"))
-            continue
-        t = stamp + shift
-        problem = ""
-        if started and t <= last:
-            back = last - t
-            problem = f"line {line.number}: time stands still" if not back else f"line {line.number}: time goes back"
-            problem += f" by {back // NS_PER_MS} ms" if back else ""
-            if back >= _NEW_RECORDING_NS:
-                shift += back + period_ns
-                problem += "; another recording begins"
-            t = last + period_ns if back >= _NEW_RECORDING_NS else last
-        started = True
-        last = t
-        result.append(Timed(line, t, problem))
-    return result
+    timeline = Timeline(period_ns)
+    return [_placed(line, stamps[0], timeline) for line in lines]
+
+
+def _placed(line: LogLine | BadLine, origin_ns: int, timeline: Timeline) -> Timed:
+    stamp_ns = line.stamp_ns if isinstance(line, LogLine) else None
+    if stamp_ns is None:
+        problem = _bad(line) or f"line {line.number}: there is no time in its image's name"
+        return Timed(line, timeline.last_ns or 0, problem)
+    t_source_ns, problem = timeline.place(stamp_ns - origin_ns)
+    return Timed(line, t_source_ns, problem and f"line {line.number}: {problem}")
 
 
 def _bad(line: LogLine | BadLine) -> str:

@@ -18,8 +18,11 @@ from runtime.contracts.clock import ClockDomain
 from runtime.contracts.errors import SourceError
 from runtime.contracts.source import Capture, Missing, SourceRequest
 from runtime.contracts.units import NS_PER_MS, NS_PER_S
+from runtime.sources.bitstream import Size
 from runtime.sources.container import Promise, promise
 from runtime.sources.location import DEFAULT_FRAME_RATE_HZ, located
+from runtime.sources.timeline import Timeline
+from runtime.sources.video_sizes import NO_PTS, VideoSizes
 
 _MAX_FRAME_RATE_HZ = 1000.0
 _QUIET = "-8"  # FFmpeg's log level: what it has to say about a broken file is said by the frames that are missing
@@ -39,13 +42,17 @@ def open_source(request: SourceRequest) -> VideoSource:
         raise SourceError(f"source {request.uri!r} is no regular file; give a video file")
     if location.path.stat().st_size == 0:
         raise SourceError(f"source {request.uri!r} is an empty file")
-    return VideoSource(request, _opened(location.path.resolve(), request.uri), promise(location.path))
+    # An absolute path cannot be taken for a protocol's URL.
+    path = location.path.resolve()
+    return VideoSource(request, _opened(path, request.uri), VideoSizes(path), promise(path))
 
 
 class VideoSource:
     """One camera whose frames come out of a video decoder."""
 
-    def __init__(self, request: SourceRequest, video: cv2.VideoCapture, promised: Promise | None) -> None:
+    def __init__(
+        self, request: SourceRequest, video: cv2.VideoCapture, sizes: VideoSizes, promised: Promise | None
+    ) -> None:
         self._uri = request.uri
         self._camera = request.cameras[0]
         self._video: cv2.VideoCapture | None = video
@@ -53,11 +60,12 @@ class VideoSource:
         self._period_ns = _nominal_period_ns(video, promised)
         self._pending: deque[Capture | Missing] = deque()
         self._sequence = 0
-        self._last_ns: int | None = None
-        self._shape: tuple[int, ...] | None = None
+        self._timeline = Timeline(round(self._period_ns))
+        self._sizes = sizes
+        self._first_size: Size | None = None
         # Only whoever decodes a frame knows that there is one.
         if not video.grab():
-            video.release()
+            self.close()
             raise SourceError(f"source {self._uri!r}: not one frame of it can be decoded; is it whole, and a video?")
         self._grabbed = True
 
@@ -87,8 +95,8 @@ class VideoSource:
     def read(self) -> Capture | Missing | None:
         """The next frame.
 
-        Missing, with the reason, is one that does not decode though the file's index promises it, one whose time does not
-        go on (a repeated frame), and one of another size than the first.
+        Missing, with the reason, is one that does not decode though the file's index promises it, one whose time does
+        not go on (a repeated frame), and one of another size than the first.
         """
         if self._pending:
             return self._pending.popleft()
@@ -107,31 +115,31 @@ class VideoSource:
         """Give the decoder back. Idempotent."""
         if self._video is not None:
             self._video.release()
+            self._sizes.close()
             self._video = None
 
     def _decoded(self, video: cv2.VideoCapture) -> Capture | Missing:
-        t_source_ns = self._time_ns(video)
-        last_ns = self._last_ns
-        if last_ns is not None and t_source_ns <= last_ns:
-            how = "stands still" if t_source_ns == last_ns else "goes back"
-            return self._missing(last_ns, f"a repeated frame: its time {how} at {t_source_ns / NS_PER_MS:.3f} ms")
-        if last_ns is not None:
+        last_ns, stamp_ns = self._timeline.last_ns, self._stamp_ns(video)
+        t_source_ns, problem = self._timeline.place(stamp_ns)
+        size = self._sizes.size_at(video.get(cv2.CAP_PROP_PTS))
+        self._first_size = self._first_size or size
+        if size is not None and self._first_size is not None and size != self._first_size:
+            (width, height), (first_width, first_height) = size, self._first_size
+            problem = f"the picture is {width}x{height}, not {first_width}x{first_height} as the first was"
+        elif not problem and last_ns is not None:
             self._declare_gap(last_ns, t_source_ns)
-        self._last_ns = t_source_ns
+        if problem:
+            return self._missing(t_source_ns, problem)
         decoded, picture = video.retrieve()
         if not decoded or picture is None:
             return self._missing(t_source_ns, "it was decoded, but gives no picture")
-        self._shape = self._shape or picture.shape
-        if picture.shape != self._shape:
-            size, first = (f"{shape[1]}x{shape[0]}" for shape in (picture.shape, self._shape))
-            return self._missing(t_source_ns, f"the picture is {size}, not {first} as the first was")
         return Capture(self._take_sequence(), t_source_ns, {self._camera: np.asarray(picture, np.uint8)})
 
-    def _time_ns(self, video: cv2.VideoCapture) -> int:
-        # Of the frame that was grabbed last; far below zero where the stream has no times (AV_NOPTS_VALUE).
-        time_ms = video.get(cv2.CAP_PROP_POS_MSEC)
-        if video.get(cv2.CAP_PROP_PTS) < -(2.0**62) or not math.isfinite(time_ms):
-            return 0 if self._last_ns is None else self._last_ns + round(self._period_ns)
+    def _stamp_ns(self, video: cv2.VideoCapture) -> int:
+        # Of the frame that was grabbed last. Its PTS is far below zero where the stream has none (AV_NOPTS_VALUE).
+        time_ms, last_ns = video.get(cv2.CAP_PROP_POS_MSEC), self._timeline.last_ns
+        if video.get(cv2.CAP_PROP_PTS) < NO_PTS or not math.isfinite(time_ms):
+            return 0 if last_ns is None else last_ns + round(self._period_ns)
         return round(time_ms * NS_PER_MS)
 
     def _declare_gap(self, last_ns: int, t_source_ns: int) -> None:
@@ -145,7 +153,7 @@ class VideoSource:
         """Frames that the index promises after the last that decoded."""
         if self._promised is not None:
             reason = f"the file's index promises {self._promised.frames} frames, and nothing decodes after this many"
-            self._declare(self._last_ns or 0, self._promised.frames - self._sequence, reason)
+            self._declare(self._timeline.last_ns or 0, self._promised.frames - self._sequence, reason)
 
     def _declare(self, last_ns: int, count: int, reason: str) -> None:
         for i in range(1, count + 1):
@@ -164,7 +172,6 @@ def _opened(path: Path, uri: str) -> cv2.VideoCapture:
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
-        # An absolute path cannot be taken for a protocol's URL.
         video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     finally:
         cv2.utils.logging.setLogLevel(level)
