@@ -1,4 +1,4 @@
-"""Both pacings deliver every sequence once and in order; in real time the newest capture wins and nothing is lost silently."""
+"""Both pacings deliver every sequence once and in order; in real time the newest wins, and nothing is lost silently."""
 
 from __future__ import annotations
 
@@ -137,7 +137,12 @@ def test_real_time_keeps_the_newest_and_declares_what_it_overwrote_in_order() ->
         clock.advance_to(due(sequence))
     clock.until_waited_for(due(5))
     found = [next(deliveries) for _ in range(4)]
-    assert [told(delivery.item) for delivery in found] == [(1, OVERWRITTEN), (2, "unreadable"), (3, ""), (4, "unreadable")]
+    assert [told(delivery.item) for delivery in found] == [
+        (1, OVERWRITTEN),
+        (2, "unreadable"),
+        (3, ""),
+        (4, "unreadable"),
+    ]
     assert [delivery.t_capture_ns for delivery in found] == [due(1), due(2), due(3), due(4)]
     clock.advance_to(due(5))
     assert [told(delivery.item) for delivery in deliveries] == [(5, "")]
