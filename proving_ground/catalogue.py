@@ -139,8 +139,8 @@ def _worn_into_sun(seed: int) -> Scenario:
         RoadElement(40.0, -1 / 260),
         RoadElement(40.0, 0.0),
         RoadElement(20.0, 0.0),
-        RoadElement(45.0, 1 / 90),
-        RoadElement(75.0, 1 / 90),
+        RoadElement(45.0, 1 / 80),
+        RoadElement(70.0, 1 / 80),
         RoadElement(40.0, 0.0),
     )
     return Scenario(
@@ -152,7 +152,7 @@ def _worn_into_sun(seed: int) -> Scenario:
             MarkingSection(150.0, Line.WORN, Line.WORN),
             MarkingSection(190.0, Line.MISSING, Line.MISSING),
         ),
-        scenery=Scenery(trees_per_km=70.0, bars_per_km=0.0, verge_contrast=0.16),
+        scenery=Scenery(trees_per_km=70.0, bars_per_km=0.0, verge_contrast=0.1),
         light=low_sun(math.radians(44.0), glare=0.95, elevation_rad=math.radians(5.0)),
         duration_s=26.0,
         ends=EndConditions(departed_s=4.0),
