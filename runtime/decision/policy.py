@@ -30,7 +30,7 @@ from runtime.contracts.messages import (
     recordable,
 )
 from runtime.contracts.model import Manifest, OutputQuantity
-from runtime.contracts.vehicle import VehicleState
+from runtime.contracts.vehicle import Control, VehicleState
 from runtime.decision import envelope, validity
 from runtime.engines.check import initial_state
 
@@ -49,6 +49,24 @@ class Memory:
         The network has seen the frame; the chain remembers commands, and this one was never given.
         """
         return replace(self, hidden=after.hidden)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the vehicle waits for: the control, and what led to it. Not yet in words."""
+
+    decision_id: str
+    sequence: int
+    t_source_ns: int
+    outputs: Mapping[str, NDArray[Any]]
+    proposal: Proposal
+    steps: tuple[StepRecord, ...]
+    memory: Memory
+
+    @property
+    def control(self) -> Control:
+        """The last step's output."""
+        return self.steps[-1].output
 
 
 @dataclass(frozen=True)
@@ -120,26 +138,19 @@ class Policy:
         inputs.update({r.input: memory.hidden[r.input] for r in self._manifest.recurrent})
         return inputs
 
-    def decide(
-        self,
-        sequence: int,
-        t_source_ns: int,
-        inputs: Mapping[str, NDArray[Any]],
-        state: VehicleState,
-        memory: Memory,
-    ) -> Outcome:
-        """One pass and the chain behind it. Raises EngineError where the back-end could not run the pass."""
-        return self.conclude(sequence, t_source_ns, self._engine.run(inputs), state, memory)
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """One pass. Raises EngineError where the back-end could not run it."""
+        return self._engine.run(inputs)
 
-    def conclude(
+    def choose(
         self,
         sequence: int,
         t_source_ns: int,
         outputs: Mapping[str, NDArray[Any]],
         state: VehicleState,
         memory: Memory,
-    ) -> Outcome:
-        """What follows from the network's outputs: the chain, the map and the reason.
+    ) -> Choice:
+        """The chain behind the network's outputs, down to the control that the vehicle waits for.
 
         A network without an acceleration output asks for 0 m/s2: it steers, and someone else keeps the speed.
         """
@@ -159,24 +170,57 @@ class Policy:
             vehicle_config=self._config.vehicle,
             limits=decision.envelope,
         )
-        steps = (valid, bounded)
-        attribution, pull = self._attribution(sequence, t_source_ns, outputs)
         hidden = {r.input: outputs[r.output] for r in self._manifest.recurrent}
-        return Outcome(
+        return Choice(
+            decision_id=decision_id(self._drive_id, sequence),
+            sequence=sequence,
+            t_source_ns=t_source_ns,
             outputs=outputs,
-            decision=Decision(
-                decision_id=decision_id(self._drive_id, sequence),
-                sequence=sequence,
-                t_source_ns=t_source_ns,
-                mode=self._mode,
-                proposal=proposal,
-                steps=steps,
-                control=bounded.output,
-                reason=_reason(proposal, steps, pull),
-            ),
-            attribution=attribution,
+            proposal=proposal,
+            steps=(valid, bounded),
             memory=Memory(hidden, validity_after, envelope_after),
         )
+
+    def explain(self, choice: Choice) -> Outcome:
+        """The choice with its map and its reason, as the record keeps it. The map came out of the same pass."""
+        attribution, pull = self._attribution(choice.sequence, choice.t_source_ns, choice.outputs)
+        return Outcome(
+            outputs=choice.outputs,
+            decision=Decision(
+                decision_id=choice.decision_id,
+                sequence=choice.sequence,
+                t_source_ns=choice.t_source_ns,
+                mode=self._mode,
+                proposal=choice.proposal,
+                steps=choice.steps,
+                control=choice.control,
+                reason=_reason(choice.proposal, choice.steps, pull),
+            ),
+            attribution=attribution,
+            memory=choice.memory,
+        )
+
+    def conclude(
+        self,
+        sequence: int,
+        t_source_ns: int,
+        outputs: Mapping[str, NDArray[Any]],
+        state: VehicleState,
+        memory: Memory,
+    ) -> Outcome:
+        """All that follows from the network's outputs."""
+        return self.explain(self.choose(sequence, t_source_ns, outputs, state, memory))
+
+    def decide(
+        self,
+        sequence: int,
+        t_source_ns: int,
+        inputs: Mapping[str, NDArray[Any]],
+        state: VehicleState,
+        memory: Memory,
+    ) -> Outcome:
+        """One pass and all that follows. Raises EngineError where the back-end could not run the pass."""
+        return self.conclude(sequence, t_source_ns, self.run(inputs), state, memory)
 
     def _quantity(self, outputs: Mapping[str, NDArray[Any]], quantity: OutputQuantity) -> float:
         output = self._manifest.output(quantity)

@@ -43,29 +43,33 @@ class Driver:
     deadline_ns: int | None  # after capture; None in lockstep, where nothing is late
 
     def frame(self, delivery: Delivery, capture: Capture, memory: Memory, hand_over: HandOver) -> Memory:
-        """One frame, from its pixels to the command and the hand-over. Returns what the next frame must remember."""
+        """One frame, from its pixels to the command and the hand-over. Returns what the next frame must remember.
+
+        The command goes out before the reason is put into words; the map itself came out of the same pass.
+        """
         try:
             state = self.vehicle.state(capture.t_source_ns).sampled_at(capture.t_source_ns)
             images = {image.name: preprocess(capture.pictures[image.camera], image) for image in self.manifest.images}
             inputs = self.policy.network_inputs(images, state, memory)
-            outcome = self.policy.decide(capture.sequence, capture.t_source_ns, inputs, state, memory)
+            outputs = self.policy.run(inputs)
         except SightlineError as error:
             hand_over.dropped(capture, dict.fromkeys(capture.pictures, str(error)), delivery.t_capture_ns)
             return self.policy.after_gap(memory)
-        decision = outcome.decision
+        choice = self.policy.choose(capture.sequence, capture.t_source_ns, outputs, state, memory)
         late = self._late(delivery.t_capture_ns)
         if not late and self.vehicle.obeys:
-            self.vehicle.apply(Command(decision.decision_id, decision.t_source_ns, decision.control))
+            self.vehicle.apply(Command(choice.decision_id, choice.t_source_ns, choice.control))
+        t_command_ns = self.clock.monotonic_ns()
         hand_over.decided(
             capture,
             inputs,
             state,
-            outcome,
+            self.policy.explain(choice),
             late=late,
             t_capture_ns=delivery.t_capture_ns,
-            t_command_ns=self.clock.monotonic_ns(),
+            t_command_ns=t_command_ns,
         )
-        return memory.unused(outcome.memory) if late else outcome.memory
+        return memory.unused(choice.memory) if late else choice.memory
 
     def _late(self, t_capture_ns: int) -> str:
         latency_ns = self.clock.monotonic_ns() - t_capture_ns
