@@ -9,6 +9,7 @@ import numpy as np
 
 from runtime.contracts.errors import SourceError
 from runtime.contracts.source import Picture
+from runtime.sources.quiet import quiet
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 _MAX_FILE_BYTES = 256 * 1024 * 1024
@@ -40,7 +41,8 @@ def load_picture(path: Path) -> Picture:
     if _is_cut_short(data):
         raise SourceError(f"{path.name} is cut short after {len(data)} bytes")
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        with quiet():
+            picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise SourceError(f"{path.name} cannot be decoded: {error.err}") from error
     if picture is None:

@@ -7,7 +7,6 @@ upright as the file's rotation says. Nothing is known of the vehicle.
 from __future__ import annotations
 
 import math
-import os
 from collections import deque
 from pathlib import Path
 
@@ -21,11 +20,12 @@ from runtime.contracts.units import NS_PER_MS, NS_PER_S
 from runtime.sources.bitstream import Size
 from runtime.sources.container import Promise, promise
 from runtime.sources.location import DEFAULT_FRAME_RATE_HZ, located
+from runtime.sources.quiet import quiet
 from runtime.sources.timeline import Timeline
 from runtime.sources.video_sizes import NO_PTS, VideoSizes
 
 _MAX_FRAME_RATE_HZ = 1000.0
-_QUIET = "-8"  # FFmpeg's log level: what it has to say about a broken file is said by the frames that are missing
+_MAX_FAILURES = 256  # packets in a row that do not decode: behind them is nothing
 
 
 def open_source(request: SourceRequest) -> VideoSource:
@@ -102,12 +102,12 @@ class VideoSource:
             return self._pending.popleft()
         if self._video is None:
             return None
-        if not (self._grabbed or self._video.grab()):
+        failures = self._grab(self._video)
+        if failures is None:
             self.close()
             self._declare_rest()
             return self._pending.popleft() if self._pending else None
-        self._grabbed = False
-        item = self._decoded(self._video)
+        item = self._decoded(self._video, failures)
         self._pending.append(item)
         return self._pending.popleft()
 
@@ -118,7 +118,15 @@ class VideoSource:
             self._sizes.close()
             self._video = None
 
-    def _decoded(self, video: cv2.VideoCapture) -> Capture | Missing:
+    def _grab(self, video: cv2.VideoCapture) -> int | None:
+        """Decode the next frame: how many in front of it did not decode, or None at the end."""
+        if self._grabbed:
+            self._grabbed = False
+            return 0
+        # A packet that does not decode looks like the end, which stays where it is.
+        return next((failures for failures in range(_MAX_FAILURES) if video.grab()), None)
+
+    def _decoded(self, video: cv2.VideoCapture, failures: int) -> Capture | Missing:
         last_ns, stamp_ns = self._timeline.last_ns, self._stamp_ns(video)
         t_source_ns, problem = self._timeline.place(stamp_ns)
         size = self._sizes.size_at(video.get(cv2.CAP_PROP_PTS))
@@ -127,7 +135,7 @@ class VideoSource:
             (width, height), (first_width, first_height) = size, self._first_size
             problem = f"the picture is {width}x{height}, not {first_width}x{first_height} as the first was"
         elif not problem and last_ns is not None:
-            self._declare_gap(last_ns, t_source_ns)
+            self._declare_gap(last_ns, t_source_ns, failures)
         if problem:
             return self._missing(t_source_ns, problem)
         decoded, picture = video.retrieve()
@@ -142,22 +150,26 @@ class VideoSource:
             return 0 if last_ns is None else last_ns + round(self._period_ns)
         return round(time_ms * NS_PER_MS)
 
-    def _declare_gap(self, last_ns: int, t_source_ns: int) -> None:
-        """Frames between two decoded ones, where the index says how far apart frames are."""
-        if self._promised is None or self._promised.period_ns is None:
-            return
-        lost = round((t_source_ns - last_ns) / self._promised.period_ns) - 1
-        self._declare(last_ns, min(lost, self._promised.frames - self._sequence - 1), "it does not decode")
+    def _declare_gap(self, last_ns: int, t_source_ns: int, failures: int) -> None:
+        """Frames between two decoded ones: by their times where an index tells the period, else as counted."""
+        lost, promised = failures, self._promised
+        if promised is not None and promised.period_ns is not None:
+            lost = round((t_source_ns - last_ns) / promised.period_ns) - 1
+        if promised is not None:
+            lost = min(lost, promised.frames - self._sequence - 1)
+        between_ns = (t_source_ns - last_ns) / (lost + 1) if lost > 0 else 0.0
+        self._declare(last_ns, between_ns, lost, "it does not decode")
 
     def _declare_rest(self) -> None:
         """Frames that the index promises after the last that decoded."""
         if self._promised is not None:
             reason = f"the file's index promises {self._promised.frames} frames, and nothing decodes after this many"
-            self._declare(self._timeline.last_ns or 0, self._promised.frames - self._sequence, reason)
+            left = self._promised.frames - self._sequence
+            self._declare(self._timeline.last_ns or 0, self._period_ns, left, reason)
 
-    def _declare(self, last_ns: int, count: int, reason: str) -> None:
+    def _declare(self, last_ns: int, between_ns: float, count: int, reason: str) -> None:
         for i in range(1, count + 1):
-            self._pending.append(self._missing(last_ns + round(i * self._period_ns), reason))
+            self._pending.append(self._missing(last_ns + round(i * between_ns), reason))
 
     def _missing(self, t_source_ns: int, reason: str) -> Missing:
         return Missing(self._take_sequence(), t_source_ns, {self._camera: reason})
@@ -168,13 +180,8 @@ class VideoSource:
 
 
 def _opened(path: Path, uri: str) -> cv2.VideoCapture:
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", _QUIET)
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
+    with quiet():
         video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    finally:
-        cv2.utils.logging.setLogLevel(level)
     if not video.isOpened():
         raise SourceError(
             f"source {uri!r} is no video that can be read: no container or codec that is known, or cut short "
