@@ -14,7 +14,7 @@ from typing import Protocol, cast
 from runtime import __version__
 from runtime.commands import console
 from runtime.contracts import registry
-from runtime.contracts.errors import ExitCode, SightlineError
+from runtime.contracts.errors import ExitCode, SightlineError, UsageError
 
 _GROUP: registry.Group = "sightline.commands"
 _ORDER = ("demo", "run", "replay", "info", "overlay", "doctor", "config")
@@ -68,7 +68,13 @@ def _parser(wanted: str) -> argparse.ArgumentParser:
         if wanted in _verbs() and name != wanted:
             verbs.add_parser(name)
             continue
-        module = cast(Verb, registry.load(_GROUP, name))
+        try:
+            module = cast(Verb, registry.load(_GROUP, name))
+        except UsageError as error:
+            if name == wanted:
+                raise
+            verbs.add_parser(name, help=f"not usable: {error}".replace("%", "%%"))  # a verb from outside may be broken
+            continue
         one = verbs.add_parser(
             name,
             help=module.SUMMARY,

@@ -11,10 +11,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from runtime.contracts import topics
+from runtime.contracts.model import read_manifest
 from runtime.record.drive import open_drive
 from tests import models
 
@@ -190,3 +192,29 @@ def test_ctrl_c_ends_a_drive_in_order(tmp_path: Path) -> None:
     assert 0 < summary["frames"] < 12_000
     assert_whole(summary, summary["frames"])
     assert open_drive(Path(summary["drive"])).closing() is not None
+
+
+def test_a_recurrent_network_runs_and_replays_and_starts_again_after_a_missing_frame(tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="the recurrent network is made with the onnx package")
+    model, images = tmp_path / "recurrent.onnx", tmp_path / "images"
+    model.write_bytes(models.recurrent_policy())
+    images.mkdir()
+    for number in range(12):
+        cv2.imwrite(str(images / f"{number:03}.png"), np.full((90, 160, 3), 10 * number, np.uint8))
+    (images / "006.png").write_bytes(b"no picture")
+    code, summary = sightline("run", "--model", str(model), "--source", str(images), "--out", str(tmp_path))
+    assert code == 0
+    assert_whole(summary, 12)
+    assert summary["dropped"] == 1
+    code, report = sightline("replay", summary["drive"])
+    assert (code, report["frames"], report["identical"]) == (0, 11, 11)
+    [hidden] = read_manifest(model).recurrent
+    frames = {frame.sequence: frame for frame in open_drive(Path(summary["drive"])).frames()}
+
+    def bits(sequence: int, side: str, name: str) -> bytes:
+        tensors = getattr(frames[sequence], side).tensors
+        data: bytes = next(tensor.data for tensor in tensors if tensor.name == name)
+        return data
+
+    assert bits(5, "input", hidden.input) == bits(4, "output", hidden.output) != bits(0, "input", hidden.input)
+    assert bits(7, "input", hidden.input) == bits(0, "input", hidden.input)
