@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from runtime.contracts import onnx_file
 from runtime.contracts.errors import ModelError
+from runtime.contracts.identity import CAMERA_NAME
 
 METADATA_KEY = "sightline.manifest"
 
@@ -148,7 +149,13 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 raise ValueError(
                     f"outputs.{output.quantity}: minimum {output.minimum} is not below maximum {output.maximum}"
                 )
+            if output.scale == 0.0:
+                raise ValueError(f"outputs.{output.quantity}: scale is 0, so it could not change")
         for image in self.images:
+            if not CAMERA_NAME.fullmatch(image.camera):
+                raise ValueError(
+                    f"images.{image.name}.camera is {image.camera!r}; a name is like {CAMERA_NAME.pattern}"
+                )
             if not (image.crop.top < image.crop.bottom and image.crop.left < image.crop.right):
                 raise ValueError(f"images.{image.name}.crop is empty: {image.crop}")
         if self.attribution is not None:
@@ -179,15 +186,25 @@ def manifest_json_schema() -> dict[str, Any]:
 
 
 def model_sha256(onnx: bytes) -> str:
-    """A model's identity: SHA-256 (hex) of the ONNX file's bytes without its metadata."""
+    """A model's identity: SHA-256 (hex) of its ONNX file without the metadata. Raises ValueError on other bytes."""
     return hashlib.sha256(onnx_file.without_metadata(onnx)).hexdigest()
 
 
 def attach_manifest(onnx: bytes, manifest: Manifest) -> bytes:
-    """The ONNX with the manifest in its metadata, bound to it by hash; an older manifest is replaced."""
-    bound = msgspec.structs.replace(manifest, graph_sha256=model_sha256(onnx))
-    text = msgspec.json.encode(bound).decode()
-    return onnx_file.with_metadata(onnx, METADATA_KEY, text)
+    """The ONNX with the manifest in its metadata, bound to it by hash; an older manifest is replaced.
+
+    Raises ModelError where the bytes are no ONNX file or keep weights elsewhere, or the manifest is wrong.
+    """
+    try:
+        bound = msgspec.structs.replace(manifest, graph_sha256=model_sha256(onnx))
+        # Types and ranges are held where JSON is read: here, not first on the vehicle. An 8 for an 8.0 is settled too.
+        settled = msgspec.json.decode(msgspec.json.encode(bound), type=Manifest)
+        text = msgspec.json.encode(settled).decode()
+        whole = onnx_file.with_metadata(onnx, METADATA_KEY, text)
+    except (ValueError, msgspec.DecodeError) as error:
+        raise ModelError(f"model {manifest.name!r} cannot be given its manifest: {error}") from error
+    manifest_of(whole, repr(manifest.name))
+    return whole
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -201,11 +218,20 @@ def read_manifest(path: Path) -> Manifest:
 
 def manifest_of(onnx: bytes, where: str) -> Manifest:
     """As `read_manifest`, from bytes; `where` names them in errors."""
-    text = onnx_file.metadata(onnx, where).get(METADATA_KEY)
+    try:
+        text = onnx_file.metadata(onnx).get(METADATA_KEY)
+        elsewhere = onnx_file.external_tensor(onnx)
+    except ValueError as error:
+        raise ModelError(f"model {where} is no ONNX file (protobuf ModelProto): {error}; export it again") from error
+    if elsewhere is not None:
+        raise ModelError(
+            f"model {where} keeps the values of {elsewhere!r} in another file, which its identity does not cover; "
+            "export it as one file (external_data=False)"
+        )
     if text is None:
         raise ModelError(
-            f"model {where} has no manifest (metadata key {METADATA_KEY!r}), so its units and signs are unknown; "
-            "add one with runtime.contracts.model.attach_manifest (see docs/model.md)"
+            f"model {where} has no manifest (metadata key {METADATA_KEY!r}), so nobody knows its inputs, "
+            "units and signs; add one with runtime.contracts.model.attach_manifest (see docs/model.md)"
         )
     try:
         manifest = msgspec.json.decode(text, type=Manifest)
