@@ -65,7 +65,18 @@ def pulls(values: Grid) -> Pulls:
     return Pulls(zones, total, (whole + total) / 2, (total - whole) / 2, bad)
 
 
-def sentence(values: Grid, target: OutputQuantity) -> str:
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A map in short: its net pull in the target's unit, the zones that did most for it and most against it (None:
+    none worth naming), and all that as words."""
+
+    net: float
+    with_it: ZonePull | None
+    against: ZonePull | None
+    words: str
+
+
+def account(values: Grid, target: OutputQuantity) -> Account:
     """What pulled the target where, e.g. `pulled left by the near left (+1.4 deg), against it the far
     right (-0.3 deg)`.
 
@@ -74,18 +85,19 @@ def sentence(values: Grid, target: OutputQuantity) -> str:
     """
     found = pulls(values)
     if found.not_finite == values.size:
-        return "the map holds no number"
+        return Account(0.0, None, None, "the map holds no number")
     strongest = max(found.zones, key=lambda zone: zone.net)
     weakest = min(found.zones, key=lambda zone: zone.net)
     with_it, against = (strongest, weakest) if found.net >= 0 else (weakest, strongest)
     if with_it.net == 0.0:
-        return "nothing in the picture pulled either way"
+        return Account(found.net, None, None, "nothing in the picture pulled either way")
     words = f"pulled {_way(with_it.net, target)} by the {with_it.zone} ({amount(with_it.net, target)})"
-    if against.net * with_it.net < 0 and against.share >= _NOTABLE_SHARE:
+    opposed = against.net * with_it.net < 0 and against.share >= _NOTABLE_SHARE
+    if opposed:
         words += f", against it the {against.zone} ({amount(against.net, target)})"
     if found.not_finite:
         words += f" ({found.not_finite} of {values.size} cells are no numbers)"
-    return words
+    return Account(found.net, with_it, against if opposed else None, words)
 
 
 def amount(pull: float, target: OutputQuantity) -> str:

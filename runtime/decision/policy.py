@@ -230,26 +230,28 @@ class Policy:
 
     def _attribution(
         self, sequence: int, t_source_ns: int, outputs: Mapping[str, NDArray[Any]]
-    ) -> tuple[Attribution | None, str]:
+    ) -> tuple[Attribution | None, words.Account | None]:
         contract = self._manifest.attribution
         if contract is None:
-            return None, ""
+            return None, None
         values = grid.scaled(outputs[contract.output], contract)
         message = grid.message(sequence, t_source_ns, values, contract, self._images[contract.image])
-        return message, words.sentence(values, contract.target)
+        return message, words.account(values, contract.target)
+
+    def _reason(self, proposal: Proposal, steps: tuple[StepRecord, ...], account: words.Account | None) -> str:
+        """One sentence for people: what the vehicle is asked to do, what pulled it there, what the chain changed."""
+        control = steps[-1].output
+        asked = float(proposal.steering_angle_rad)
+        done = words.action(control)
+        if math.isfinite(asked) and words.steering(asked) != words.steering(control.steering_angle_rad):
+            done += f" (the network {words.steering(asked)})"
+        if account is not None and self._manifest.attribution is not None:
+            explained = float(getattr(proposal, self._manifest.attribution.target))
+            contrary = account.with_it is not None and account.net * explained < 0
+            done += f"{', although' if contrary else ':'} {account.words}"
+        return "; ".join([done, *(f"{step.step}: {step.reason}" for step in steps if step.acted)])
 
 
 def _reading(state: VehicleState, quantity: str) -> float | None:
     reading = getattr(state, quantity)
     return None if reading is None else float(reading.value)
-
-
-def _reason(proposal: Proposal, steps: tuple[StepRecord, ...], pull: str) -> str:
-    """One sentence for people: what the vehicle is asked to do, what pulled it there, what the chain changed."""
-    control = steps[-1].output
-    asked = float(proposal.steering_angle_rad)
-    done = words.action(control)
-    if math.isfinite(asked) and words.steering(asked) != words.steering(control.steering_angle_rad):
-        done += f" (the network {words.steering(asked)})"
-    changes = [f"{step.step}: {step.reason}" for step in steps if step.acted]
-    return "; ".join([f"{done}: {pull}" if pull else done, *changes])

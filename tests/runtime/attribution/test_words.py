@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from runtime.attribution.grid import Grid
-from runtime.attribution.words import ZONES, action, pulls, sentence, steering
+from runtime.attribution.words import ZONES, account, action, pulls, steering
+from runtime.contracts.model import OutputQuantity
 from runtime.contracts.vehicle import Control
 
 DEG = math.radians(1.0)
@@ -26,26 +27,30 @@ def a_map(rows: int = 3, columns: int = 20, **cells: float) -> Grid:
     return values
 
 
+def words_of(values: Grid, target: OutputQuantity) -> str:
+    return account(values, target).words
+
+
 def test_the_strongest_zone_each_way_is_named_with_its_degrees() -> None:
     values = a_map(r2c0=1.0 * DEG, r2c1=0.4 * DEG, r0c19=-0.3 * DEG)
-    assert sentence(values, "steering_angle_rad") == (
+    assert words_of(values, "steering_angle_rad") == (
         "pulled left by the near left (+1.4 deg), against it the far right (-0.3 deg)"
     )
 
 
 def test_a_pull_to_the_right_is_named_right() -> None:
-    assert sentence(a_map(r1c10=-2.0 * DEG), "steering_angle_rad") == "pulled right by the middle centre (-2.0 deg)"
+    assert words_of(a_map(r1c10=-2.0 * DEG), "steering_angle_rad") == "pulled right by the middle centre (-2.0 deg)"
 
 
 def test_a_map_of_the_acceleration_speaks_of_speed() -> None:
     values = a_map(r0c10=-1.25, r2c10=0.5)
-    assert sentence(values, "acceleration_mps2") == (
+    assert words_of(values, "acceleration_mps2") == (
         "pulled slower by the far centre (-1.25 m/s2), against it the near centre (+0.50 m/s2)"
     )
 
 
 def test_what_hardly_pulls_is_not_named() -> None:
-    assert "against" not in sentence(a_map(r2c0=1.0, r0c19=-0.04), "steering_angle_rad")
+    assert "against" not in words_of(a_map(r2c0=1.0, r0c19=-0.04), "steering_angle_rad")
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 9])
@@ -75,21 +80,21 @@ def test_zones_add_up_to_the_map(values: Grid) -> None:
 
 
 @given(npst.arrays(np.float64, (3, 20), elements=st.floats(allow_nan=True, allow_infinity=True)))
-def test_no_map_breaks_the_sentence(values: Grid) -> None:
-    assert sentence(values, "steering_angle_rad")
+def test_no_map_breaks_the_words_of(values: Grid) -> None:
+    assert words_of(values, "steering_angle_rad")
     assert pulls(values).not_finite == np.count_nonzero(~np.isfinite(values))
 
 
 def test_cells_that_are_no_numbers_are_left_out_and_counted() -> None:
     values = a_map(r2c0=1.0 * DEG, r2c1=math.nan, r0c19=math.inf)
-    assert sentence(values, "steering_angle_rad") == (
+    assert words_of(values, "steering_angle_rad") == (
         "pulled left by the near left (+1.0 deg) (2 of 60 cells are no numbers)"
     )
-    assert sentence(np.full((3, 20), math.nan), "steering_angle_rad") == "the map holds no number"
+    assert words_of(np.full((3, 20), math.nan), "steering_angle_rad") == "the map holds no number"
 
 
 def test_a_map_of_zeros_pulls_nowhere() -> None:
-    assert sentence(a_map(), "steering_angle_rad") == "nothing in the picture pulled either way"
+    assert words_of(a_map(), "steering_angle_rad") == "nothing in the picture pulled either way"
 
 
 @pytest.mark.parametrize(
