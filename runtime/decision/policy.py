@@ -183,7 +183,7 @@ class Policy:
 
     def explain(self, choice: Choice) -> Outcome:
         """The choice with its map and its reason, as the record keeps it. The map came out of the same pass."""
-        attribution, pull = self._attribution(choice.sequence, choice.t_source_ns, choice.outputs)
+        attribution, account = self._attribution(choice.sequence, choice.t_source_ns, choice.outputs)
         return Outcome(
             outputs=choice.outputs,
             decision=Decision(
@@ -194,7 +194,7 @@ class Policy:
                 proposal=choice.proposal,
                 steps=choice.steps,
                 control=choice.control,
-                reason=_reason(choice.proposal, choice.steps, pull),
+                reason=self._reason(choice.proposal, choice.steps, account),
             ),
             attribution=attribution,
             memory=choice.memory,
