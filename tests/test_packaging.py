@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -119,7 +120,10 @@ def test_the_installed_wheel_answers_help_and_finds_its_config_without_the_repos
 def test_the_installed_wheel_runs_the_demo_without_the_repository(elsewhere: Path) -> None:
     python = elsewhere / "venv" / "bin" / "python"
     run(python, "-c", "import sys, importlib.util as i; sys.exit(i.find_spec('torch') is not None)", cwd=elsewhere)
-    run(elsewhere / "venv" / "bin" / "sightline", "demo", "--json", cwd=elsewhere)
+    report = json.loads(run(elsewhere / "venv" / "bin" / "sightline", "demo", "--json", cwd=elsewhere))
+    assert report["replay"]["verdict"] == "identical"
+    assert report["incident"] is not None
+    assert (elsewhere / report["clip"]).stat().st_size > 0
 
 
 def test_the_command_refuses_to_start_where_another_package_takes_the_name_of_ours(
