@@ -1,0 +1,254 @@
+"""A drive's pictures with the decision and its reason drawn over them: PNG files, or a video with a clock."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from review.drawing import Moment, Setting, draw, full_size, size_of
+from review.info import utc
+from review.lettering import Image
+from review.reopen import find_drive, recorded_config, recorded_manifest
+from runtime.attribution.grid import values_of
+from runtime.contracts.errors import RecordError, UsageError
+from runtime.contracts.messages import CompressedImage
+from runtime.contracts.model import ImageInput, Manifest
+from runtime.contracts.topics import ATTRIBUTION, DECISION, LEDGER, PICTURE, TRUTH, VEHICLE
+from runtime.contracts.units import s_from_ns
+from runtime.record.drive import Drive, RecordedFrame, open_drive
+
+_ROWS = (PICTURE, DECISION, ATTRIBUTION, VEHICLE, LEDGER, TRUTH)
+_SCALE_QUANTILE = 0.98  # of the frames' strongest cells: one wild frame does not make all others pale
+_DIALS_RAD = tuple(np.radians([2.0, 5.0, 10.0, 20.0, 35.0, 60.0, 90.0]).tolist())
+_LONGEST_STILL_S = 2.0  # how long a picture stands in a video where no frame follows
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which frames: from `first` to `last` (both included; None: the drive's), every `every`-th of them."""
+
+    first: int | None = None
+    last: int | None = None
+    every: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class OverlayReport:
+    """What was written. `frames` counts frames drawn; a video may show one for longer than its neighbours."""
+
+    drive: str
+    frames: int
+    files: tuple[str, ...]
+    width_px: int
+    height_px: int
+    frame_rate_hz: float | None  # of the video
+    map_scale: float  # of a cell drawn at full strength, in the target's unit; the same in the whole drive
+
+
+Progress = Callable[[int], object]
+
+
+def write_pictures(
+    path: Path,
+    out: Path,
+    selection: Selection,
+    *,
+    camera: str | None = None,
+    width_px: int | None = None,
+    progress: Progress = lambda _: None,
+) -> OverlayReport:
+    """Write PNG files `frame-000123.png` into the folder `out`.
+
+    Raises RecordError where the drive cannot be read or nothing of it was selected, UsageError on an unknown camera.
+    """
+    overlay = _Overlay(path, camera, width_px)
+    out.mkdir(parents=True, exist_ok=True)
+    files = []
+    for moment in overlay.moments(selection):
+        file = out / f"frame-{moment.sequence:06d}.png"
+        if not cv2.imwrite(str(file), draw(moment, overlay.setting)):
+            raise RecordError(f"{file} cannot be written; choose another folder with --out")
+        files.append(str(file))
+        progress(1)
+    return overlay.report(len(files), tuple(files), None)
+
+
+def write_video(
+    path: Path,
+    out: Path,
+    selection: Selection,
+    *,
+    camera: str | None = None,
+    width_px: int | None = None,
+    progress: Progress = lambda _: None,
+) -> OverlayReport:
+    """Write an MP4 (MPEG-4 part 2, which OpenCV's own build can make) in the source's time, at a constant rate.
+
+    Where frames are further apart than their usual distance, the last picture stands, at most for two seconds.
+    Raises as `write_pictures` does.
+    """
+    overlay = _Overlay(path, camera, width_px)
+    rate_hz = overlay.frame_rate_hz(selection)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(out), cv2.VideoWriter.fourcc(*"mp4v"), rate_hz, full_size(overlay.setting))
+    if not writer.isOpened():
+        raise RecordError(f"{out} cannot be written as MP4; choose another path with --out, ending in .mp4")
+    try:
+        frames = 0
+        before: tuple[float, Image] | None = None
+        for moment in overlay.moments(selection):
+            picture = draw(moment, overlay.setting)
+            if before is not None:
+                still_s = min(moment.t_source_s - before[0], _LONGEST_STILL_S)
+                for _ in range(max(1, round(still_s * rate_hz))):
+                    writer.write(before[1])
+            before = (moment.t_source_s, picture)
+            frames += 1
+            progress(1)
+        if before is not None:
+            writer.write(before[1])
+    finally:
+        writer.release()
+    return overlay.report(frames, (str(out),), rate_hz)
+
+
+def frame_at(path: Path, t_source_s: float, *, after: bool) -> int:
+    """The sequence of the first frame not before a time since the drive's begin (`after`), or of the last not after it.
+
+    Raises RecordError where the drive has none there.
+    """
+    drive = open_drive(find_drive(path))
+    best: int | None = None
+    for frame in drive.frames(LEDGER):
+        found_s = s_from_ns(frame.t_source_ns - drive.header.t_source_origin_ns)
+        if after and found_s >= t_source_s:
+            return frame.sequence
+        if not after and found_s <= t_source_s:
+            best = frame.sequence
+    if best is None:
+        raise RecordError(f"{drive.path} has no frame {'from' if after else 'up to'} {t_source_s:g} s")
+    return best
+
+
+class _Overlay:
+    """A drive opened for drawing, with everything that is the same for all of its frames."""
+
+    def __init__(self, path: Path, camera: str | None, width_px: int | None) -> None:
+        self._drive = open_drive(find_drive(path))
+        manifest = recorded_manifest(self._drive)
+        self._camera = _camera(manifest, camera)
+        self.setting = self._setting(manifest, width_px)
+
+    def moments(self, selection: Selection) -> Iterator[Moment]:
+        """The selected frames. Raises RecordError where there are none."""
+        if selection.every < 1:
+            raise UsageError(f"every {selection.every}-th frame: at least 1")
+        count = 0
+        for frame in self._drive.frames(*_ROWS, first=selection.first or 0, last=selection.last):
+            if (frame.sequence - (selection.first or 0)) % selection.every == 0:
+                count += 1
+                yield self._moment(frame)
+        if not count:
+            raise RecordError(
+                f"{self._drive.path} has no frame from {selection.first or 0} to "
+                f"{'the end' if selection.last is None else selection.last}; `sightline info` says what there is"
+            )
+
+    def frame_rate_hz(self, selection: Selection) -> float:
+        """One over the usual distance of the selected frames, in the source's time."""
+        times = [
+            frame.t_source_ns
+            for frame in self._drive.frames(LEDGER, first=selection.first or 0, last=selection.last)
+            if (frame.sequence - (selection.first or 0)) % selection.every == 0
+        ]
+        steps = [later - earlier for earlier, later in pairwise(times) if later > earlier]
+        return max(1.0, min(120.0, 1.0 / s_from_ns(round(statistics.median(steps))))) if steps else 1.0
+
+    def report(self, frames: int, files: tuple[str, ...], rate_hz: float | None) -> OverlayReport:
+        width, height = full_size(self.setting)
+        return OverlayReport(str(self._drive.path), frames, files, width, height, rate_hz, self.setting.map_scale)
+
+    def _moment(self, frame: RecordedFrame) -> Moment:
+        lines = [line for line in frame.dispositions if line.frame_id.camera == self._camera.camera]
+        line = lines[0] if lines else None
+        shown = next((picture for picture in frame.pictures if picture.frame_id == self._camera.camera), None)
+        speed = frame.vehicle.state.speed_mps if frame.vehicle is not None else None
+        reason = "" if line is None else line.reason or line.picture_missing
+        attribution = frame.attribution
+        t_source_ns = line.t_source_ns if line is not None else frame.t_source_ns
+        header = self._drive.header
+        return Moment(
+            sequence=frame.sequence,
+            t_source_s=s_from_ns(t_source_ns - header.t_source_origin_ns),
+            utc=utc(header.utc_origin_ns + t_source_ns - header.t_source_origin_ns),
+            disposition=None if line is None else line.disposition,
+            disposition_reason=reason,
+            picture=None if shown is None else _decoded(shown),
+            decision=frame.decision,
+            attribution=attribution if attribution and attribution.image == self._camera.name else None,
+            speed_mps=None if speed is None else speed.value,
+            speed_assumed=frame.vehicle is not None and frame.vehicle.state.assumed,
+            truth=frame.truth,
+        )
+
+    def _setting(self, manifest: Manifest, width_px: int | None) -> Setting:
+        drive, config = self._drive, recorded_config(self._drive)
+        strongest, angles, acceleration = _extremes(drive)
+        map_scale = float(np.quantile(strongest, _SCALE_QUANTILE)) if strongest else 0.0
+        widest = float(np.quantile(angles, _SCALE_QUANTILE)) if angles else 0.0
+        seen = next((_decoded(found) for found in _pictures(drive, self._camera.camera)), None)
+        height, width = seen.shape[:2] if seen is not None else (540, 960)
+        width, height = size_of(width, height, width_px)
+        return Setting(
+            title=f"{manifest.name} · {self._camera.camera} · {drive.header.drive_id}",
+            image=self._camera,
+            width_px=width,
+            height_px=height,
+            map_scale=map_scale,
+            target=manifest.attribution.target if manifest.attribution is not None else "steering_angle_rad",
+            steering_full_scale_rad=next((dial for dial in _DIALS_RAD if widest <= dial), _DIALS_RAD[-1]),
+            acceleration_full_scale_mps2=max(2.0, acceleration),
+            wheelbase_m=config.vehicle.wheelbase_m,
+            shadow=drive.header.mode == "shadow",
+        )
+
+
+def _camera(manifest: Manifest, camera: str | None) -> ImageInput:
+    """The image input to draw: of `camera`, else the one that the map lies over, else the first."""
+    if camera is not None:
+        found = [image for image in manifest.images if image.camera == camera]
+        if not found:
+            raise UsageError(f"the drive has no camera {camera!r}; there are: {', '.join(manifest.cameras)}")
+        return found[0]
+    mapped = manifest.attribution.image if manifest.attribution is not None else manifest.images[0].name
+    return next(image for image in manifest.images if image.name == mapped)
+
+
+def _extremes(drive: Drive) -> tuple[list[float], list[float], float]:
+    """Of each frame the map's strongest cell and the steering angle, both absolute; and the largest acceleration."""
+    strongest: list[float] = []
+    angles: list[float] = []
+    acceleration = 0.0
+    for frame in drive.frames(ATTRIBUTION, DECISION):
+        if frame.attribution is not None:
+            values = np.abs(values_of(frame.attribution))
+            strongest.append(float(np.max(values, where=np.isfinite(values), initial=0.0)))
+        if frame.decision is not None:
+            angles.append(abs(frame.decision.control.steering_angle_rad))
+            acceleration = max(acceleration, abs(frame.decision.control.acceleration_mps2))
+    return strongest, angles, acceleration
+
+
+def _pictures(drive: Drive, camera: str) -> Iterator[CompressedImage]:
+    for frame in drive.frames(PICTURE):
+        yield from (picture for picture in frame.pictures if picture.frame_id == camera)
+
+
+def _decoded(picture: CompressedImage) -> Image | None:
+    return cv2.imdecode(np.frombuffer(picture.data, np.uint8), cv2.IMREAD_COLOR)  # type: ignore[return-value]
