@@ -32,12 +32,13 @@ class PictureRing:
         self.slots = slots
         self.slot_bytes = -(-slot_bytes // mmap.PAGESIZE) * mmap.PAGESIZE
         size_bytes = self.slots * self.slot_bytes
+        self._fd = os.memfd_create("sightline-pictures", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
-            self._fd = os.memfd_create("sightline-pictures", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
             os.ftruncate(self._fd, size_bytes)
             fcntl.fcntl(self._fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
             self._memory = mmap.mmap(self._fd, size_bytes)
         except (OSError, ValueError) as error:
+            os.close(self._fd)
             raise LinkError(
                 f"shared memory for {slots} pictures of {slot_bytes} bytes cannot be had: {error}; "
                 "lower record.picture_slots"

@@ -82,7 +82,9 @@ class Recorder:
 
     def end_open(self, reason: str) -> None:
         """The driving process is gone without a farewell: declare the open end and have the record sealed."""
-        if not self.finishing:
+        if self._store.next_sequence == 0:
+            self.finishing = True  # the drive never began: there is nothing to declare
+        elif not self.finishing:
             gap = Gap(self._session, self._store.next_sequence, None, reason)
             self._write(GAP.name, GAP, GAP.encode(gap), self._clock.utc_ns())
             self.say(4, "recorder.open-end", f"{reason}; nothing is known from set {gap.first} on")

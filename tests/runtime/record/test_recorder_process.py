@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import numpy as np
 import pytest
 import zmq
