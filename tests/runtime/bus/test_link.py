@@ -66,7 +66,7 @@ def peer(endpoint: str) -> Iterator[Peer]:
 
 def a_sender(endpoint: str, **record: int) -> LinkSender:
     defaults = {"credit": 4, "link_sets": 10, "picture_slots": 3}
-    return LinkSender(endpoint, SESSION, RecordConfig(**{**defaults, **record}), SystemClock())  # type: ignore[arg-type]
+    return LinkSender(endpoint, SESSION, RecordConfig(**{**defaults, **record}), SystemClock())
 
 
 @pytest.fixture
