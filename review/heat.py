@@ -25,7 +25,7 @@ DOWN: Colour = (20, 120, 255)  # orange: pulled it down; the pair is told apart 
 
 _OPACITY = 0.88
 _FAINTEST, _PLAIN = 0.04, 0.9  # parts of the scale between which the colour comes in
-_COLOUR_LEFT, _LIGHT_LEFT = 0.55, 0.86  # of the picture under the map, so that two hues stand out from all others
+_COLOUR_LEFT, _LIGHT_LEFT = 0.72, 0.92  # of the picture under the map, so that two hues stand out from all others
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +53,28 @@ def draw_heat(picture: Image, attribution: Attribution, image: ImageInput, scale
     """
     height, width = picture.shape[:2]
     values = np.nan_to_num(values_of(attribution), nan=0.0, posinf=scale, neginf=-scale)
-    down, across = _axes(attribution, image, values.shape, width, height)
-    field = (_weights(down) @ (values / scale if scale > 0 else values * 0.0) @ _weights(across).T).astype(np.float32)
+    rough = _roughness(attribution, image, width, height)
+    down, across = _axes(attribution, image, values.shape, width // rough, height // rough)
+    field = _weights(down) @ (values / scale if scale > 0 else values * 0.0) @ _weights(across).T
     rise = np.clip((np.abs(field) - _FAINTEST) / (_PLAIN - _FAINTEST), 0.0, 1.0)
     # Steep at first: half of the scale must be seen beside the whole.
-    alpha = (np.sin(rise * (np.pi / 2)) * _OPACITY).astype(np.float32)[..., np.newaxis]
-    colour = np.where(field[..., np.newaxis] >= 0, np.array(UP, np.float32), np.array(DOWN, np.float32))
+    alpha = (np.sin(rise * (np.pi / 2)) * _OPACITY).astype(np.float32)
+    colour = np.where(field[..., np.newaxis] >= 0, np.array(UP, np.uint8), np.array(DOWN, np.uint8))
     grey = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     under = cv2.addWeighted(picture, _COLOUR_LEFT * _LIGHT_LEFT, grey, (1 - _COLOUR_LEFT) * _LIGHT_LEFT, 0.0)
-    return cast(Image, (under + (colour - under) * alpha).astype(np.uint8))
+    over = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)
+    hue = cv2.resize(colour, (width, height), interpolation=cv2.INTER_LINEAR)
+    return cast(Image, cv2.blendLinear(under, hue, 1.0 - over, over))
+
+
+def _roughness(attribution: Attribution, image: ImageInput, width: int, height: int) -> int:
+    """Pixels that may share a value: a quarter of the least distance of two cells' centres, 4 at most."""
+    first, next_ = (
+        to_camera(Box(x, y, x, y), image, width, height)
+        for x, y in ((0.0, 0.0), (attribution.stride_x_px, attribution.stride_y_px))
+    )
+    least = min(next_.left_px - first.left_px, next_.top_px - first.top_px)
+    return max(1, min(4, int(least / 4)))
 
 
 def draw_grid(picture: Image, attribution: Attribution, image: ImageInput, unit: float) -> None:

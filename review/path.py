@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from review.lettering import Colour, Image
 from runtime.contracts.model import Intrinsics
 
-_NEAR_M, _FAR_M, _POINTS = 4.5, 32.0, 24
+_NEAR_M, _FAR_M, _POINTS = 3.2, 32.0, 28
 _HALF_WIDTH_M = 0.85
 _LEAST_DEPTH_M = 0.5
 _ASPECT_TOLERANCE = 0.02
@@ -39,7 +39,7 @@ def draw_path(
         cv2.fillConvexPoly(painted, _fixed(tile), _mixed(colour, under, 0.5 * fade), cv2.LINE_AA, _SHIFT)
     cv2.addWeighted(painted, 0.45, picture, 0.55, 0.0, dst=picture)
     for edge in (left, right):
-        cv2.polylines(picture, [_fixed(edge)], False, colour, max(1, round(width / 480)), cv2.LINE_AA, _SHIFT)
+        cv2.polylines(picture, [_fixed(edge)], False, colour, max(1, round(width / 700)), cv2.LINE_AA, _SHIFT)
     return True
 
 
