@@ -72,10 +72,17 @@ def check(frame: RecordedDecision, policy: Policy, manifest: Manifest, *, same_f
     """
     try:
         return _checked(frame, policy, manifest, same_fingerprint=same_fingerprint)
-    except (SightlineError, KeyError) as error:
-        words = f"no tensor {error}" if isinstance(error, KeyError) else str(error)
-        broken = Difference("input", math.inf, "as recorded", words)
-        return FrameCheck(frame.sequence, "diverged", math.inf, broken, (), (), ())
+    except KeyError as error:
+        return broken(frame.sequence, f"there is no tensor {error}")
+    except SightlineError as error:
+        return broken(frame.sequence, str(error))
+
+
+def broken(sequence: int, why: str) -> FrameCheck:
+    """The answer for a frame whose record cannot be what the vehicle wrote: bytes that are no message, tensors that no
+    engine takes. Nothing is said of its outputs or of the memory that it leaves."""
+    difference = Difference("record", math.inf, "what the vehicle wrote", why)
+    return FrameCheck(sequence, "diverged", 0.0, difference, (), (), ())
 
 
 def first_broken_link(expected: Links, found: Links) -> str | None:

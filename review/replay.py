@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from review.frame_check import FrameCheck, RecordedDecision, check, links_of
+from review.frame_check import FrameCheck, RecordedDecision, broken, check, links_of
 from review.reopen import ReopenedDrive, find_drive, reopen
 from review.walk import FirstDifference, Passed, Walk
-from runtime.contracts.errors import EngineError
+from runtime.contracts.errors import EngineError, RecordError
 from runtime.contracts.messages import NonFinite, recordable
 from runtime.contracts.topics import ATTRIBUTION, DECISION, LEDGER, MODEL_INPUT, MODEL_OUTPUT, VEHICLE
 from runtime.record import drive as record
@@ -85,7 +85,11 @@ def checked(opened: ReopenedDrive, first: int, last: int | None) -> Iterator[Ste
     """The frames `first` to `last` (both included; None: to the end), each replayed and judged, in order."""
     same = opened.fingerprint_matches
     for frame in opened.drive.frames(*ROWS, first=first, last=last):
-        found = _replayable(frame)
+        try:
+            found = _replayable(frame)
+        except RecordError as error:
+            yield broken(frame.sequence, str(error))
+            continue
         if isinstance(found, Passed):
             yield found
         else:

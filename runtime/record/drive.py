@@ -38,7 +38,7 @@ from runtime.contracts.topics import (
 )
 from runtime.contracts.units import s_from_ns
 from runtime.record.reading import RecordedMessage, read_contents, read_messages
-from runtime.record.segment import SegmentFile, SegmentNote, read_note, segment_files
+from runtime.record.segment import SegmentFile, SegmentNote, find_note, segment_files
 from runtime.supervise.plan import CONFIG_NAME, MODEL_NAME
 
 
@@ -220,9 +220,11 @@ class Drive:
         return closing
 
     def note(self, segment: int) -> SegmentNote | None:
-        """A sealed segment's account of itself (sets and frames that it holds); None for a journal."""
+        """A sealed segment's account of itself (sets and frames that it holds); None for a journal, and for a segment
+        that another tool has rewritten without it.
+        """
         file = self._files(segment)[0]
-        return read_note(file.path) if file.sealed else None
+        return find_note(file.path) if file.sealed else None
 
     def t_source_ns(self, log_time_ns: int) -> int:
         """The source's time of a log_time, by the header's law."""
@@ -240,7 +242,9 @@ class Drive:
     def _may_hold(self, file: SegmentFile, first: int, last: int | None) -> bool:
         if not file.sealed or (first <= 0 and last is None):
             return True
-        note = read_note(file.path)
+        note = find_note(file.path)
+        if note is None:
+            return True
         return note.last_frame >= first and (last is None or note.first_frame <= last)
 
 

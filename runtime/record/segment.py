@@ -149,6 +149,14 @@ def _noted(note: SegmentNote, mark: Stored) -> SegmentNote:
 
 def read_note(path: Path) -> SegmentNote:
     """A sealed segment's account of itself. Raises RecordError where the file is damaged or not Sightline's."""
+    note = find_note(path)
+    if note is None:
+        raise RecordError(f"the segment {path} has no {METADATA_NAME} record: Sightline did not seal it")
+    return note
+
+
+def find_note(path: Path) -> SegmentNote | None:
+    """As `read_note`; None where an MCAP tool has rewritten the file without the note."""
     from mcap.exceptions import McapError
     from mcap.reader import make_reader
 
@@ -160,7 +168,7 @@ def read_note(path: Path) -> SegmentNote:
                     return msgspec.convert(values, SegmentNote, strict=False)
     except (OSError, McapError, ValueError, IndexError, KeyError, EOFError, msgspec.ValidationError) as error:
         raise RecordError(f"the segment {path} is damaged: {error}") from error
-    raise RecordError(f"the segment {path} has no {METADATA_NAME} record: Sightline did not seal it")
+    return None
 
 
 def read_header(path: Path) -> bytes | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from mcap.reader import make_reader
+from mcap.writer import Writer
 
 from review.replay import replay
 from runtime.commands.main import main
@@ -173,6 +176,55 @@ def test_under_another_fingerprint_small_differences_are_within_tolerance_and_la
         record_drive(tmp_path / "far", models.tiny_policy(), 4, fingerprint_backend="elsewhere", change=far)
     )
     assert (report.verdict, report.diverged) == ("diverged", 4)
+
+
+@pytest.mark.parametrize("row", [MODEL_INPUT, MODEL_OUTPUT, DECISION, VEHICLE, ATTRIBUTION, LEDGER])
+def test_bytes_that_are_no_message_are_a_divergence_of_their_frame(tmp_path: Path, row: Topic) -> None:
+    drive = record_drive(tmp_path / "drive", models.tiny_policy(), 5)
+    rewrite(
+        drive / "segment-0000.mcap", lambda topic, frame, data: data[:-1] if (topic, frame) == (row.name, 2) else data
+    )
+    report = replay(drive)
+    assert (report.frames, report.identical, report.diverged, report.max_abs_diff) == (5, 4, 1, 0.0)
+    assert report.first_difference is not None
+    assert report.first_difference.frame == 2
+    assert row.name in report.first_difference.replayed or row is ATTRIBUTION
+
+
+def test_a_drive_that_another_tool_has_rewritten_replays_and_its_changed_byte_is_found(tmp_path: Path) -> None:
+    drive = record_drive(tmp_path / "drive", models.tiny_policy(), 40, segment_s=1.0)
+
+    def last_bit(topic: str, frame: int, data: bytes) -> bytes:
+        if (topic, frame) != (MODEL_OUTPUT.name, 30):
+            return data
+        at = data.rindex(b"data") + 8
+        return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+    for segment in sorted(drive.glob("*.mcap")):
+        rewrite(segment, lambda topic, frame, data: data)
+    assert replay(drive).verdict == "identical"
+    for segment in sorted(drive.glob("*.mcap")):
+        rewrite(segment, last_bit)
+    report = replay(drive)
+    assert (report.diverged, report.first_difference and report.first_difference.frame) == (1, 30)
+
+
+def rewrite(segment: Path, change: Callable[[str, int, bytes], bytes]) -> None:
+    """What any MCAP tool can do: read all messages, write them again, without what it does not know."""
+    output = io.BytesIO()
+    writer = Writer(output)
+    writer.start()
+    channels: dict[int, int] = {}
+    with segment.open("rb") as stream:
+        for schema, channel, message in make_reader(stream).iter_messages():
+            if channel.id not in channels:
+                assert schema is not None
+                number = writer.register_schema(schema.name, schema.encoding, schema.data)
+                channels[channel.id] = writer.register_channel(channel.topic, channel.message_encoding, number)
+            data = change(channel.topic, message.sequence, message.data)
+            writer.add_message(channels[channel.id], message.log_time, data, message.publish_time, message.sequence)
+    writer.finish()  # type: ignore[no-untyped-call]
+    segment.write_bytes(output.getvalue())
 
 
 def test_another_model_or_configuration_in_the_folder_is_refused(tmp_path: Path) -> None:
