@@ -41,6 +41,7 @@ class Recorder:
         self._pending_since_ns = 0
         self._asked_for = -1  # the sequence that was last asked for again
         self.finishing = False
+        self._told_unsealed = False
         self._greeted = False
         self._ring_named = False
         self._announced = store.recovered is None
@@ -91,8 +92,15 @@ class Recorder:
             self._finish()
 
     def check_sealed(self) -> None:
-        """Once the last segment is sealed, say so."""
-        if self.finishing and not self.finished and not self._store.sealing():
+        """Once the last segment is sealed, say so to the drive. Raises RecordError where one cannot be, at the end."""
+        sealing = self._store.sealing()
+        error = self._store.seal_error
+        if error is not None and self.finishing:
+            raise error
+        if error is not None and not self._told_unsealed:
+            self._told_unsealed = True
+            self.say(4, "recorder.not-sealed", str(error))
+        if self.finishing and not self.finished and not sealing:
             self.finished = True
             self._answer(Finished(self._session))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
@@ -80,11 +81,16 @@ def seal(drive_dir: Path, index: int, *, recovered: bool = False) -> Path:
     """
     journal, sealed = journal_path(drive_dir, index), sealed_path(drive_dir, index)
     temporary = sealed.with_name(sealed.name + TEMPORARY)
-    with temporary.open("wb") as output, scan.mapped(journal) as buffer:
-        _rewrite(buffer, output, index, recovered)
-        output.flush()
-        os.fsync(output.fileno())
-    temporary.replace(sealed)
+    try:
+        with temporary.open("wb") as output, scan.mapped(journal) as buffer:
+            _rewrite(buffer, output, index, recovered)
+            output.flush()
+            os.fsync(output.fileno())
+        temporary.replace(sealed)
+    except OSError:
+        with contextlib.suppress(OSError):  # the room that it takes is missing elsewhere
+            temporary.unlink()
+        raise
     sync_directory(drive_dir)
     journal.unlink()
     sync_directory(drive_dir)

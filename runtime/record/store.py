@@ -43,6 +43,7 @@ class DriveStore:
         self.next_sequence = 0
         self.last_log_time_ns = 0
         self.dirty = False
+        self.seal_error: RecordError | None = None
         self.recovered = self._recover()
 
     def log_time_ns(self, t_source_ns: int, utc_ns: int) -> int:
@@ -111,7 +112,7 @@ class DriveStore:
         self._index += 1
 
     def sealing(self) -> bool:
-        """Whether journals are still being sealed. Raises RecordError where one could not be."""
+        """Whether journals are still being sealed. One that could not be is in `seal_error`; it stays readable."""
         waiting: list[Future[Path]] = []
         for future in self._seals:
             if future.done():
@@ -123,10 +124,10 @@ class DriveStore:
 
     def close(self) -> None:
         """Wait for the last seal. Raises RecordError where one failed; its journal stays readable."""
-        for future in self._seals:
-            self._outcome(future)
-        self._seals = []
-        self._sealer.shutdown()
+        self._sealer.shutdown(wait=True)
+        self.sealing()
+        if self.seal_error is not None:
+            raise self.seal_error
 
     def _active(self, log_time_ns: int, publish_time_ns: int) -> Journal:
         if self._journal is None:
@@ -154,10 +155,12 @@ class DriveStore:
         self._seals.append(self._sealer.submit(seal, self._dir, index, recovered=recovered))
 
     def _outcome(self, future: Future[Path]) -> None:
-        try:
-            future.result()
-        except OSError as error:
-            raise self._refused(error) from error
+        error = future.exception()
+        if error is not None:
+            why = error.strerror if isinstance(error, OSError) else error
+            self.seal_error = RecordError(
+                f"a segment of {self._dir} could not be sealed: {why}; its journal stays, and is readable as it is"
+            )
 
     def _refused(self, error: OSError) -> RecordError:
         return RecordError(

@@ -1,0 +1,114 @@
+"""Recorded drives, read: whole ones, damaged ones, and what is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runtime.contracts.config import RecordConfig
+from runtime.contracts.errors import RecordError
+from runtime.contracts.topics import HEADER, LEDGER, MODEL_INPUT, PICTURE
+from runtime.record.drive import open_drive
+from runtime.record.segment import read_note, sealed_path
+from runtime.record.store import DriveStore
+from tests.runtime.record.recording import PERIOD_NS, UTC_ORIGIN_NS, an_input
+from tests.runtime.record.test_store import SESSION, write
+
+
+@pytest.fixture
+def drive_dir(tmp_path: Path) -> Path:
+    """100 frames in four sealed segments."""
+    store = DriveStore(tmp_path, SESSION, RecordConfig(segment_s=1.0))
+    write(store, range(100))
+    store.rotate()
+    store.close()
+    return tmp_path
+
+
+def test_topics_are_counted_over_all_segments_with_their_rates(drive_dir: Path) -> None:
+    drive = open_drive(drive_dir)
+    counts = {topic.topic: topic.count for topic in drive.topics()}
+    assert counts == {"/drive/header": 4, "/ledger": 100, "/ledger/stored": 100, "/model/input": 100}
+    assert drive.duration_s() == 99 * PERIOD_NS / 1e9
+    rates = {topic.topic: topic.rate_hz for topic in drive.topics()}
+    assert rates["/ledger"] == pytest.approx(100 / (99 * PERIOD_NS / 1e9))
+    assert {topic.encoding for topic in drive.topics() if topic.topic == "/model/input"} == {"msgpack"}
+
+
+def test_messages_come_in_log_order_and_only_of_the_topics_asked_for(drive_dir: Path) -> None:
+    drive = open_drive(drive_dir)
+    messages = list(drive.messages(LEDGER, HEADER))
+    assert {message.row for message in messages} == {LEDGER, HEADER}
+    times = [message.log_time_ns for message in messages]
+    assert times == sorted(times)
+    assert times[0] == UTC_ORIGIN_NS
+    assert [message.sequence for message in messages if message.row is LEDGER] == list(range(100))
+
+
+def test_a_frame_holds_only_what_was_asked_for(drive_dir: Path) -> None:
+    (frame,) = open_drive(drive_dir).frames(MODEL_INPUT, first=40, last=40)
+    assert frame.input == an_input(40)
+    assert frame.raw(LEDGER) is None
+    assert frame.dispositions == ()
+    assert frame.decision is None
+    assert frame.t_source_ns == 40 * PERIOD_NS
+
+
+def test_an_unfinished_journal_after_sealed_segments_is_read_too(drive_dir: Path) -> None:
+    store = DriveStore(drive_dir, SESSION, RecordConfig())
+    write(store, range(100, 110))
+    store.sync()
+    drive = open_drive(drive_dir)
+    assert [file.sealed for file in drive.segments] == [True] * 4 + [False]
+    assert [frame.sequence for frame in drive.frames()] == list(range(110))
+    assert drive.note(4) is None
+    assert {topic.topic: topic.count for topic in drive.topics()}["/ledger"] == 110
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_changed_byte_in_a_segment_is_found_and_the_segment_named(drive_dir: Path, seed: int) -> None:
+    path = sealed_path(drive_dir, 1)
+    data = bytearray(path.read_bytes())
+    position = int(np.random.default_rng(seed).integers(0, data.index(b"sightline.segment")))
+    data[position] ^= 1 << (seed % 8)
+    path.write_bytes(data)
+    with pytest.raises(RecordError, match=r"segment-0001\.mcap is damaged"):
+        for _ in open_drive(drive_dir).messages():
+            pass
+
+
+def test_the_other_segments_of_a_damaged_drive_can_be_read(drive_dir: Path) -> None:
+    path = sealed_path(drive_dir, 1)
+    path.write_bytes(path.read_bytes()[:2000])
+    drive = open_drive(drive_dir)
+    assert [frame.sequence for frame in drive.frames(segment=2)] == list(range(64, 96))
+    with pytest.raises(RecordError, match="damaged"):
+        read_note(path)
+    with pytest.raises(RecordError, match="damaged"):
+        list(drive.frames(segment=1))
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", bytes(100)])
+def test_a_file_that_only_has_a_segments_name_is_refused(tmp_path: Path, content: bytes) -> None:
+    sealed_path(tmp_path, 0).write_bytes(content)
+    with pytest.raises(RecordError, match=r"segment-0000\.mcap is damaged"):
+        open_drive(tmp_path)
+
+
+def test_what_is_no_drive_is_said_to_be_none(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="is no drive"):
+        open_drive(tmp_path / "nowhere")
+    with pytest.raises(RecordError, match="holds no segment"):
+        open_drive(tmp_path)
+
+
+def test_a_segment_that_is_not_there_is_named_with_those_that_are(drive_dir: Path) -> None:
+    with pytest.raises(RecordError, match="no segment 9; there are: 0, 1, 2, 3"):
+        list(open_drive(drive_dir).messages(segment=9))
+
+
+def test_a_drive_without_pictures_has_frames_without_pictures(drive_dir: Path) -> None:
+    assert list(open_drive(drive_dir).messages(PICTURE)) == []
+    assert next(iter(open_drive(drive_dir).frames())).pictures == ()
