@@ -41,7 +41,7 @@ def test_the_run_folder_is_private_and_short(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_a_path_too_long_for_a_socket_is_refused_with_the_mend(tmp_path: Path) -> None:
-    with pytest.raises(LinkError, match="too long for a socket.*XDG_RUNTIME_DIR"):
+    with pytest.raises(LinkError, match=r"too long for a socket.*XDG_RUNTIME_DIR"):
         a_plan(tmp_path / ("x" * 100), Config())
 
 
