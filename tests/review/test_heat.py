@@ -17,7 +17,7 @@ IMAGE = ImageInput(name="image", width=200, height=66, crop=Crop(top=0.31, botto
 SIZES = [(320, 160), (640, 360), (960, 540), (1280, 720)]
 
 
-def a_map(values: Grid) -> Attribution:
+def a_map(values: Grid, field_px: float = 45.0) -> Attribution:
     contract = AttributionOutput(
         output="a",
         method="m",
@@ -30,8 +30,8 @@ def a_map(values: Grid) -> Attribution:
         origin_x_px=22.0,
         stride_y_px=8.0,
         stride_x_px=8.0,
-        field_y_px=45.0,
-        field_x_px=45.0,
+        field_y_px=field_px,
+        field_x_px=field_px,
     )
     return message(0, 0, values, contract, IMAGE)
 
@@ -79,7 +79,8 @@ def test_strength_follows_the_scale_that_is_given_and_not_the_frame() -> None:
 
 
 def test_what_the_network_does_not_see_is_never_coloured() -> None:
-    image = draw_heat(grey(640, 360), a_map(np.ones((3, 20))), IMAGE, 1.0)
+    image = draw_heat(grey(640, 360), a_map(np.ones((3, 20)), field_px=150.0), IMAGE, 1.0)
+    assert strength(image)[int(360 * 0.31) + 4].max() > 0
     assert strength(image)[: int(360 * 0.31) - 4].max() == 0
     assert strength(image)[int(360 * 0.9) + 4 :].max() == 0
 

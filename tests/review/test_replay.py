@@ -19,6 +19,7 @@ from runtime.contracts.errors import ExitCode, RecordError
 from runtime.contracts.messages import Attribution, Decision, Disposition, TensorSet, VehicleSample
 from runtime.contracts.model import attach_manifest, manifest_of
 from runtime.contracts.topics import ATTRIBUTION, DECISION, LEDGER, MODEL_INPUT, MODEL_OUTPUT, VEHICLE, Topic
+from runtime.contracts.vehicle import Control
 from runtime.decision.tensors import pack, unpack
 from runtime.supervise.plan import CONFIG_NAME, MODEL_NAME
 from tests import models
@@ -283,3 +284,24 @@ def test_the_command_answers_with_its_exit_code_and_the_frame(
     empty = record_drive(tmp_path / "empty", models.tiny_policy(), 0)
     assert main(["replay", str(empty)]) == ExitCode.COULD_NOT
     assert "nothing to replay" in capsys.readouterr().out
+
+
+def test_no_tolerance_covers_a_forged_speed_or_a_forged_command(tmp_path: Path) -> None:
+    speed = record_drive(
+        tmp_path / "speed",
+        models.tiny_policy(),
+        4,
+        fingerprint_backend="elsewhere",
+        change=flipped(MODEL_INPUT, 2, "speed_mps"),
+    )
+    assert replay(speed).diverged == 1
+
+    def louder(topic: Topic, sequence: int, message: msgspec.Struct) -> msgspec.Struct:
+        if topic is DECISION and sequence == 1 and isinstance(message, Decision):
+            return msgspec.structs.replace(message, control=Control(0.3, -8.0))
+        return message
+
+    command = record_drive(
+        tmp_path / "command", models.tiny_policy(), 4, fingerprint_backend="elsewhere", change=louder
+    )
+    assert replay(command).diverged == 1

@@ -16,7 +16,7 @@ from runtime.contracts.config import Config, DecisionConfig, EnvelopeConfig
 from runtime.contracts.engine import Engine, EngineRequest
 from runtime.contracts.errors import SourceError
 from runtime.contracts.messages import EnvelopeState, ValidityState
-from runtime.contracts.model import Manifest, Recurrent, attach_manifest, manifest_of, read_manifest
+from runtime.contracts.model import Manifest, Output, Recurrent, attach_manifest, manifest_of, read_manifest
 from runtime.contracts.topics import ATTRIBUTION, DECISION
 from runtime.contracts.vehicle import Control, Reading, VehicleState
 from runtime.decision.policy import Memory, Policy
@@ -209,3 +209,34 @@ def test_several_cameras_go_in_by_name(opened: Opener) -> None:
     outcome = policy.decide(0, 0, inputs, STATE, memory)
     assert outcome.decision.control.steering_angle_rad > 0.0
     assert outcome.attribution is None
+
+
+def test_a_quantity_is_read_at_its_index_and_a_state_goes_in_scaled(opened: Opener) -> None:
+    onnx = models.tiny_policy()
+    manifest = manifest_of(onnx, "tiny")
+    changed = msgspec.structs.replace(
+        manifest,
+        outputs=(Output(name="attribution", quantity="steering_angle_rad", minimum=-9.0, maximum=9.0, index=23),),
+        states=tuple(msgspec.structs.replace(state, scale=0.5) for state in manifest.states),
+    )
+    read, engine = opened(attach_manifest(onnx, changed))
+    policy = Policy(read, engine, Config(), "d", "closed-loop")
+    memory = policy.initial_memory()
+    inputs = policy.network_inputs(pictures(read, 1), STATE, memory)
+    assert inputs["speed_mps"].tolist() == [[6.0]]
+    outcome = policy.decide(0, 0, inputs, STATE, memory)
+    assert outcome.attribution is not None
+    assert outcome.decision.proposal.steering_angle_rad == outcome.attribution.values[1][3] != 0.0
+
+
+@pytest.mark.parametrize(("sign", "joint"), [(1.0, ": pulled"), (-1.0, ", although pulled")])
+def test_a_map_that_pulls_against_the_decision_is_joined_by_although(opened: Opener, sign: float, joint: str) -> None:
+    onnx = models.tiny_policy()
+    manifest = manifest_of(onnx, "tiny")
+    assert manifest.attribution is not None
+    turned = msgspec.structs.replace(manifest.attribution, scale=sign)
+    read, engine = opened(attach_manifest(onnx, msgspec.structs.replace(manifest, attribution=turned)))
+    policy = Policy(read, engine, Config(), "d", "closed-loop")
+    memory = policy.initial_memory()
+    outcome = policy.decide(0, 0, policy.network_inputs(pictures(read, 1), STATE, memory), STATE, memory)
+    assert joint in outcome.decision.reason
