@@ -44,8 +44,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the wheel and the closure of its base dependencies in it, and nothing else."""
+def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with an environment in it that holds the wheel and the closure of its base dependencies, nothing else.
+
+    The closure is copied from this environment: cv2 does not load through a link, and an index may be out of reach.
+    """
     folder = tmp_path_factory.mktemp("elsewhere")
     run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
     python = folder / "venv" / "bin" / "python"
@@ -54,9 +57,14 @@ def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip())
     for found in base_closure():
         for entry in top_level_entries(found):
-            if not (site / entry.name).exists():
-                (site / entry.name).symlink_to(entry)
-    return folder
+            if entry.is_dir():
+                shutil.copytree(
+                    entry, site / entry.name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
+                )
+            else:
+                shutil.copy(entry, site / entry.name)
+    yield folder
+    shutil.rmtree(folder / "venv")  # some hundred MB, which pytest would keep
 
 
 def base_closure() -> Iterator[Distribution]:
