@@ -36,7 +36,8 @@ class HeldClock:
         with self._changed:
             self._waited_for = t_monotonic_ns
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._now_ns >= t_monotonic_ns or stopped.is_set())
+            # A test that forgets to advance fails; no test that passes comes near the limit.
+            assert self._changed.wait_for(lambda: self._now_ns >= t_monotonic_ns or stopped.is_set(), timeout=10)
             self._waited_for = None
 
     def advance_to(self, t_monotonic_ns: int) -> None:
@@ -47,7 +48,7 @@ class HeldClock:
     def until_waited_for(self, t_monotonic_ns: int) -> None:
         """Return when the capture thread waits for this time: all before it was released."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self._waited_for == t_monotonic_ns, timeout=30)
+            assert self._changed.wait_for(lambda: self._waited_for == t_monotonic_ns, timeout=10)
 
     def wake(self) -> None:
         with self._changed:
