@@ -120,6 +120,8 @@ def test_a_journal_cut_at_any_byte_gives_a_prefix_of_whole_frames_and_is_taken_u
         store.close()
         assert frames_of(folder) == list(range(14))
         assert stored_sets(open_drive(folder)) == list(range(14))
+        counts = {topic.topic: topic.count for topic in open_drive(folder).topics()}
+        assert counts["/ledger"] == counts["/model/input"] == 14
         assert all(file.sealed for file in segment_files(folder))
         assert kept >= before
         before = kept
