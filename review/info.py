@@ -21,7 +21,7 @@ _EVENTS_SHOWN = 200
 
 @dataclass(frozen=True, slots=True)
 class SegmentInfo:
-    """One segment: its file, whether it is sealed, its size, and its frames (None: none, or a journal)."""
+    """One segment: its file, whether it is sealed, its size, and its frames (None: it holds none)."""
 
     file: str
     sealed: bool
@@ -148,12 +148,16 @@ def _kind(reason: str) -> str:
 def _segments(drive: Drive) -> Iterator[SegmentInfo]:
     for file in drive.segments:
         note = drive.note(file.index)
-        held = note is not None and note.last_frame >= 0
+        if note is not None:
+            first, last = note.first_frame, note.last_frame
+        else:
+            sequences = [frame.sequence for frame in drive.frames(LEDGER, segment=file.index)]
+            first, last = min(sequences, default=-1), max(sequences, default=-1)
         yield SegmentInfo(
             file.path.name,
             file.sealed,
             file.path.stat().st_size,
-            note.first_frame if note is not None and held else None,
-            note.last_frame if note is not None and held else None,
+            first if first >= 0 else None,
+            last if last >= 0 else None,
             note is not None and note.recovered,
         )
