@@ -177,6 +177,18 @@ def test_a_second_recording_of_another_size_is_declared(tmp_path: Path) -> None:
     assert set(reasons(items)) == {"the picture is 128x96, not 64x48 as the first was"}
 
 
+def test_sizes_are_told_apart_though_every_recording_begins_at_the_same_time(tmp_path: Path) -> None:
+    small = movie(tmp_path / "a.ts", 40, "mpg2").read_bytes()
+    large = movie(tmp_path / "b.ts", 40, "mpg2", size=(128, 96)).read_bytes()
+    path = tmp_path / "three.ts"
+    path.write_bytes(small + large + small)
+    items = read_all(opened(path))
+    wrong = [reason for reason in reasons(items) if reason.startswith("the picture is 128x96")]
+    assert 38 <= len(wrong) <= 40
+    assert 76 <= len(captures(items)) <= 80
+    assert len(reasons(items)) - len(wrong) == 1  # where the third recording begins
+
+
 def test_a_second_recording_of_the_same_size_goes_on_after_the_first(tmp_path: Path) -> None:
     first = movie(tmp_path / "a.ts", 40, "mpg2").read_bytes()
     both = tmp_path / "both.ts"
