@@ -73,7 +73,8 @@ def _steering(image: Image, unit: float, angle: float | None, asked: float | Non
     cv2.line(image, tick, (tick[0], tick[1] + round(4 * unit)), MUTED, max(1, round(unit)), cv2.LINE_AA)
     shown = "–" if angle is None else f"{abs(math.degrees(angle)):.1f}°"
     way = "" if angle is None or shown == "0.0°" else ("left" if angle > 0 else "right")
-    write(image, shown, (centre[0], 84 * unit), 24 * unit, Ink(TEXT, BOLD, "centre"))
+    size = 24 * unit * min(1.0, 78 * unit / text_width(shown, 24 * unit, BOLD))
+    write(image, shown, (centre[0], 84 * unit), size, Ink(TEXT, BOLD, "centre"))
     write(image, f"steering {way}".strip(), (centre[0], 103 * unit), 12.5 * unit, Ink(MUTED, align="centre"))
     scale = f"{math.degrees(full_scale):.0f}°"
     for side, colour in ((-60.0, UP), (60.0, DOWN)):

@@ -49,6 +49,18 @@ def find_drive(path: Path) -> Path:
     raise RecordError(f"{path} holds {len(drives)} drives: {names}; name one of them")
 
 
+def expected_frames(path: Path, first: int = 0, last: int | None = None) -> int | None:
+    """How many frames of the sequences `first` to `last` a drive is likely to hold, by its segments' notes: for
+    progress only. None where a segment has no note."""
+    drive = open_drive(path)
+    notes = [drive.note(file.index) for file in drive.segments]
+    held = [note for note in notes if note is not None]
+    if len(held) < len(notes):
+        return None
+    end = max((note.last_frame for note in held), default=-1)
+    return max(0, (end if last is None else min(last, end)) - first + 1)
+
+
 def reopen(path: Path) -> ReopenedDrive:
     """Open a drive, its model and its configuration, and load the model as it was loaded when it drove.
 

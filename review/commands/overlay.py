@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=None,
         metavar="PX",
-        help="width of the result (default: the picture's, 640 or more)",
+        help="width of the result (default: the picture's, 960 at least)",
     )
 
 
@@ -50,15 +50,16 @@ def run(args: argparse.Namespace) -> int:
     if args.width is not None and not 320 <= args.width <= 7680:
         raise UsageError(f"--width {args.width}: from 320 to 7680 pixels")
     from review.overlay import write_pictures, write_video
-    from review.reopen import find_drive
+    from review.reopen import expected_frames, find_drive
 
     drive = find_drive(args.drive)
+    selection = _selection(args, drive)
+    expected = expected_frames(drive, selection.first or 0, selection.last)
     out = args.out or drive.parent / f"{drive.name}-overlay"
     write = write_video if out.suffix.lower() == ".mp4" else write_pictures
-    with console.progress(None, "overlay", quiet=args.json) as bar:
-        report = write(
-            drive, out, _selection(args, drive), camera=args.camera, width_px=args.width, progress=bar.update
-        )
+    total = None if expected is None else -(-expected // args.every)
+    with console.progress(total, "overlay", quiet=args.json) as bar:
+        report = write(drive, out, selection, camera=args.camera, width_px=args.width, progress=bar.update)
     if args.json:
         console.emit_json(report)
     else:

@@ -32,10 +32,12 @@ def run(args: argparse.Namespace) -> int:
     """0: identical or within tolerance; 1: a frame diverged; 2: there was nothing to replay."""
     if args.workers is not None and args.workers < 1:
         raise UsageError(f"--workers {args.workers}: at least 1")
+    from review.reopen import expected_frames, find_drive
     from review.replay import replay
 
-    with console.progress(None, "replay", quiet=args.json) as bar:
-        report = replay(args.drive, args.workers, bar.update)
+    drive = find_drive(args.drive)
+    with console.progress(expected_frames(drive), "replay", quiet=args.json) as bar:
+        report = replay(drive, args.workers, bar.update)
     if args.json:
         console.emit_json(report)
     else:
