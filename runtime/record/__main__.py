@@ -19,8 +19,10 @@ from runtime.bus.publisher import Publisher
 from runtime.contracts.clock import SystemClock
 from runtime.contracts.errors import ExitCode, LinkError, SightlineError
 from runtime.contracts.topics import PICTURE
+from runtime.record.drive import open_drive
 from runtime.record.pictures import PictureEncoder
 from runtime.record.recorder import Recorder
+from runtime.record.segment import segment_files
 from runtime.record.store import DriveStore
 from runtime.supervise.plan import RunPlan, read_plan
 
@@ -37,11 +39,10 @@ def main(arguments: list[str]) -> int:
     parent_pid = os.getppid()
     try:
         plan = read_plan(Path(arguments[0]))
-        store = DriveStore(Path(plan.drive_dir), plan.session, plan.config.record)
         if "--seal" in arguments[1:]:
-            store.close()
+            _mend(plan)
         else:
-            _record(plan, store)
+            _record(plan)
         if os.getppid() != parent_pid:  # the supervisor was killed: the last one out puts the run folder away
             shutil.rmtree(plan.run_dir, ignore_errors=True)
     except SightlineError as error:
@@ -51,12 +52,29 @@ def main(arguments: list[str]) -> int:
     return ExitCode.YES
 
 
-def _record(plan: RunPlan, store: DriveStore) -> None:
+def _mend(plan: RunPlan) -> None:
+    """Nobody drives any more: declare the open end, where the drive did not close its record, and seal."""
+    drive_dir = Path(plan.drive_dir)
+    closed = segment_files(drive_dir) and open_drive(drive_dir).closing() is not None
+    store = DriveStore(drive_dir, plan.session, plan.config.record)
+    pictures = PictureEncoder(_to_nobody, plan.config.record.jpeg_quality)
+    recorder = Recorder(plan, store, pictures, clock=SystemClock(), reply=_to_nobody, publish=_to_nobody)
+    if not closed:
+        recorder.end_open("the driving process and the recorder ended without a farewell")
+    store.close()
+
+
+def _to_nobody(_: object) -> None:
+    """There is no other end."""
+
+
+def _record(plan: RunPlan) -> None:
+    store = DriveStore(Path(plan.drive_dir), plan.session, plan.config.record)
     stopping = _termination()
     context = zmq.Context(io_threads=1)
     router = _router(context, plan)
     publisher = Publisher(plan.pictures, plan.session, PICTURE.viewer_queue)
-    pictures = PictureEncoder(publisher, plan.config.record.jpeg_quality)
+    pictures = PictureEncoder(publisher.publish, plan.config.record.jpeg_quality)
     name = plan.session.encode()
 
     def reply(data: bytes) -> None:

@@ -213,11 +213,14 @@ class Drive:
 
     def closing(self) -> Closing | None:
         """The drive's own totals, None where it did not end in order."""
-        closing: Closing | None = None
-        for file in self.segments[-1:]:
+        for file in reversed(self.segments):
             for message in read_messages(file, (CLOSING,)):
-                closing = message.decode()
-        return closing
+                closing: Closing = message.decode()
+                return closing
+            note = find_note(file.path) if file.sealed else None
+            if note is None or note.sets:
+                break  # a segment that holds the recorder's own words only may lie behind the drive's last
+        return None
 
     def note(self, segment: int) -> SegmentNote | None:
         """A sealed segment's account of itself (sets and frames that it holds); None for a journal, and for a segment

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 
-from runtime.bus.publisher import Publisher
 from runtime.bus.ring import PictureRingReader
 from runtime.contracts.errors import LinkError
 from runtime.contracts.link import Hello, Payload, PictureRef
@@ -15,9 +16,9 @@ from runtime.contracts.topics import PICTURE
 class PictureEncoder:
     """Encodes the pictures of a set, and publishes what it encoded."""
 
-    def __init__(self, publisher: Publisher, jpeg_quality: int) -> None:
+    def __init__(self, publish: Callable[[Payload], None], jpeg_quality: int) -> None:
         cv2.setNumThreads(1)  # the other cores are the network's
-        self._publisher = publisher
+        self._publish = publish
         self._options = [int(cv2.IMWRITE_JPEG_QUALITY), jpeg_quality]
         self._ring: PictureRingReader | None = None
 
@@ -37,5 +38,5 @@ class PictureEncoder:
         image = CompressedImage(timestamp(log_time_ns), ref.camera, jpeg.tobytes(), "jpeg", sequence)
         name = PICTURE.name.format(camera=ref.camera)
         payload = Payload(name, sequence, t_source_ns, utc_ns, PICTURE.encode(image))
-        self._publisher.publish(payload)
+        self._publish(payload)
         return payload

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import zstandard
-from mcap.exceptions import McapError
 from mcap.reader import make_reader
 from mcap.records import Chunk
 from mcap.stream_reader import StreamReader, get_chunk_data_stream
@@ -20,10 +18,9 @@ from mcap.stream_reader import StreamReader, get_chunk_data_stream
 from runtime.contracts.errors import RecordError
 from runtime.contracts.topics import Topic, find_topic
 from runtime.record import scan
-from runtime.record.segment import SegmentFile
+from runtime.record.segment import DAMAGE, SegmentFile
 
 _MAX_RECORD_BYTES = 1 << 30
-_DAMAGE = (McapError, zstandard.ZstdError, struct.error, ValueError, KeyError, IndexError, EOFError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ def read_contents(file: SegmentFile) -> Contents:
     try:
         with file.path.open("rb") as stream:
             summary = make_reader(stream).get_summary()
-    except (OSError, *_DAMAGE) as error:
+    except (OSError, *DAMAGE) as error:
         raise RecordError(f"the segment {file.path} is damaged: {error}") from error
     if summary is None or summary.statistics is None:
         raise RecordError(f"the segment {file.path} is damaged: it has no summary")
@@ -126,7 +123,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
                 if isinstance(record, Chunk):
                     content, size = get_chunk_data_stream(record, validate_crc=True)
                     yield content.read(size)
-    except (OSError, *_DAMAGE) as error:
+    except (OSError, *DAMAGE) as error:
         raise RecordError(
             f"the segment {path} is damaged: {error}; other segments of the drive may be whole"
         ) from error

@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import zstandard
+from mcap.exceptions import McapError
+from mcap.reader import make_reader
 from mcap.writer import CompressionType, Writer
 
 from runtime.contracts.errors import RecordError
@@ -21,6 +25,20 @@ METADATA_NAME = "sightline.segment"
 TEMPORARY = ".tmp"
 _NAME = re.compile(r"segment-(\d{4,})\.mcap(\.journal)?")
 _CHUNK_BYTES = 1024 * 1024
+
+DAMAGE = (
+    McapError,
+    zstandard.ZstdError,
+    msgspec.ValidationError,
+    struct.error,
+    ValueError,
+    KeyError,
+    IndexError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+)
+"""What the MCAP library raises on bytes that a damaged file may hold."""
 
 
 class SegmentNote(msgspec.Struct, frozen=True):
@@ -163,29 +181,23 @@ def read_note(path: Path) -> SegmentNote:
 
 def find_note(path: Path) -> SegmentNote | None:
     """As `read_note`; None where an MCAP tool has rewritten the file without the note."""
-    from mcap.exceptions import McapError
-    from mcap.reader import make_reader
-
     try:
         with path.open("rb") as file:
             for metadata in make_reader(file).iter_metadata():
                 if metadata.name == METADATA_NAME:
                     values = {**metadata.metadata, "recovered": metadata.metadata.get("recovered") == "True"}
                     return msgspec.convert(values, SegmentNote, strict=False)
-    except (OSError, McapError, ValueError, IndexError, KeyError, EOFError, msgspec.ValidationError) as error:
+    except (OSError, *DAMAGE) as error:
         raise RecordError(f"the segment {path} is damaged: {error}") from error
     return None
 
 
 def read_header(path: Path) -> bytes | None:
     """The header's bytes of a sealed segment, None where it holds none. Raises RecordError on damage."""
-    from mcap.exceptions import McapError
-    from mcap.reader import make_reader
-
     try:
         with path.open("rb") as file:
             for _, _, message in make_reader(file, validate_crcs=True).iter_messages(topics=[HEADER.name]):
                 return message.data
-    except (OSError, McapError, ValueError, IndexError, KeyError, EOFError) as error:
+    except (OSError, *DAMAGE) as error:
         raise RecordError(f"the segment {path} is damaged: {error}") from error
     return None

@@ -6,6 +6,7 @@ import json
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 import zmq
 from mcap.reader import make_reader
+from msgspec.structs import replace
 
 from runtime.bus.publisher import Subscriber
 from runtime.contracts.config import RecordConfig
@@ -46,8 +48,6 @@ def plan(tmp_path: Path) -> Iterator[RunPlan]:
 
 
 def with_record(plan: RunPlan, **changes: object) -> RunPlan:
-    from msgspec.structs import replace
-
     return replace(plan, config=replace(plan.config, record=replace(plan.config.record, **changes)))
 
 
@@ -137,6 +137,38 @@ def test_a_drive_that_ends_without_a_farewell_has_an_open_end_in_its_record(plan
     assert gap.last is None
     assert gap.first == stored_sets(drive)[-1] + 1
     assert drive.segments[-1].sealed
+
+
+def test_what_is_left_when_both_processes_were_killed_is_sealed_and_its_end_declared_open(plan: RunPlan) -> None:
+    with RecorderProcess(plan) as recorder, Driver(plan) as driver:
+        for _ in range(20):
+            driver.frame_in_lockstep()
+        acknowledged = driver.frames + 1 - driver.sender.waiting
+        recorder.process.kill()
+        recorder.process.wait()
+    for _ in range(2):  # doing it again changes nothing that was there
+        subprocess.run(
+            [sys.executable, "-m", "runtime.record", str(write_plan(plan)), "--seal"], check=True, timeout=60
+        )
+        drive = open_drive(Path(plan.drive_dir))
+        gap = next(iter(drive.gaps()))
+        assert gap.last is None
+        assert gap.first == stored_sets(drive)[-1] + 1 >= acknowledged
+        assert all(file.sealed for file in drive.segments)
+
+
+def test_over_tcp_it_is_the_same(plan: RunPlan) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        link, pictures = (f"tcp://127.0.0.1:{server.getsockname()[1]}" for server in (one, other))
+    plan = replace(plan, link=link, pictures=pictures)
+    with RecorderProcess(plan) as recorder, Driver(plan) as driver:
+        for sequence in range(60):
+            driver.frame_in_lockstep()
+            if sequence == 30:
+                recorder.kill_and_restart()
+        assert driver.sender.finish(PATIENCE_S) is None
+        assert recorder.end() == 0
+    assert stored_sets(open_drive(Path(plan.drive_dir))) == list(range(61))
 
 
 def test_strangers_and_garbage_on_the_link_are_counted_and_harm_nobody(plan: RunPlan) -> None:
