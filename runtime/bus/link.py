@@ -60,7 +60,7 @@ class LinkSender:
         self._unsent: deque[_Kept] = deque()
         self._again = 0  # sets at the front of `_sent` that are under way; the others are to be sent again
         self._next = 0
-        self._kept_bytes = 0
+        self._kept_bytes = self._largest_bytes = 0
         self._lost_from: int | None = None  # an undeclared gap, from here up to the front of `_unsent`
         self._lost_to = -1
         self._credit = config.credit  # before the first acknowledgement: what every recorder grants
@@ -129,6 +129,7 @@ class LinkSender:
         kept = _Kept(sequence, sequence, link.encode(message), pictures)
         self._unsent.append(kept)
         self._kept_bytes += len(kept.data)
+        self._largest_bytes = max(self._largest_bytes, len(kept.data))
         while self._unsent and (
             self.waiting > self._config.link_sets or self._kept_bytes > self._config.link_mib * _MIB
         ):
@@ -175,7 +176,9 @@ class LinkSender:
             self._ring.close()
 
     def _ready(self) -> bool:
-        room = self._again == len(self._sent) < self._credit and not self._unsent
+        room = self._again == len(self._sent) < min(self._credit, self._config.link_sets) and not self._unsent
+        # A set as large as the largest so far must fit beside what is kept, or it would be given up at once.
+        room = room and (not self._sent or self._kept_bytes + self._largest_bytes <= self._config.link_mib * _MIB)
         if self._ring is None:
             return room
         return room and self._ring.free >= min(self._most_pictures, self._ring.slots)

@@ -18,6 +18,8 @@ from runtime.contracts.messages import Gap
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 Count = Annotated[int, Meta(ge=0)]
+SourceTime = Annotated[int, Meta(ge=-(2**62), le=2**62)]
+UtcTime = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Side = Annotated[int, Meta(ge=1, le=65_536)]
 
 
@@ -28,8 +30,8 @@ class Payload(msgspec.Struct, frozen=True, array_like=True):
 
     topic: Name
     sequence: int
-    t_source_ns: int
-    utc_ns: int
+    t_source_ns: SourceTime
+    utc_ns: UtcTime
     data: bytes
 
 
@@ -48,7 +50,7 @@ class MessageSet(msgspec.Struct, frozen=True, array_like=True, tag="set"):
     session: Name
     sequence: Count
     frame_sequence: int  # -1: belongs to no frame
-    t_source_ns: int
+    t_source_ns: SourceTime
     payloads: tuple[Payload, ...]
     pictures: tuple[PictureRef, ...] = ()
 

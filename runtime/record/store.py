@@ -16,6 +16,7 @@ from runtime.record.journal import Journal, Survey, survey, sync_directory
 from runtime.record.segment import TEMPORARY, journal_path, read_header, read_note, seal, sealed_path, segment_files
 
 _MIB = 1024 * 1024
+_LATEST_NS = 2**63 - 1  # MCAP's times have 64 bits without a sign, many readers' 63
 _SEALS_UNDER_WAY = 4  # beyond it rotation waits: journals are as safe as segments, only larger
 
 
@@ -49,8 +50,9 @@ class DriveStore:
     def log_time_ns(self, t_source_ns: int, utc_ns: int) -> int:
         """The MCAP log_time of a moment by the header's law; `utc_ns` where no header is known yet."""
         if self.header is None:
-            return max(0, utc_ns)
-        return max(0, self.header.utc_origin_ns + (t_source_ns - self.header.t_source_origin_ns))
+            return utc_ns
+        law_ns = self.header.utc_origin_ns + (t_source_ns - self.header.t_source_origin_ns)
+        return min(max(0, law_ns), _LATEST_NS)
 
     def keep_header(self, data: bytes) -> None:
         """Take the header; from now on every segment begins with it. Raises RecordError on bytes that are none."""

@@ -171,6 +171,19 @@ def test_credit_is_waited_for_until_a_whole_set_of_pictures_has_room(peer: Peer,
     assert sender.wait_for_credit(WAIT_MS / 1000)
 
 
+def test_credit_is_waited_for_until_a_set_of_that_size_has_room(peer: Peer, endpoint: str) -> None:
+    sender = a_sender(endpoint, link_mib=1)
+    payload = Payload("/model/input", 0, 0, 0, bytes(600 * 1024))
+    sender.hand_over([payload], t_source_ns=0)
+    assert not sender.wait_for_credit(0.05)
+    assert peer.sets() == [0]
+    peer.answer(Acknowledge(SESSION, 1, 4))
+    assert sender.wait_for_credit(WAIT_MS / 1000)
+    sender.hand_over([payload], t_source_ns=0)
+    assert sender.lost == 0
+    sender.close()
+
+
 def test_finish_waits_for_the_last_acknowledgement_and_the_seal(peer: Peer, sender: LinkSender) -> None:
     hand_over(sender, 3)
 

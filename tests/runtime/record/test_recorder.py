@@ -6,7 +6,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from runtime.bus.publisher import Publisher
 from runtime.bus.ring import PictureRing
@@ -160,6 +162,30 @@ def test_a_message_on_an_unknown_topic_is_not_written_but_said_and_the_rest_of_i
     events = [message.decode() for message in drive.messages(EVENT)]
     assert "'/unheard/of'" in events[0].message
     assert bench.recorder.rejected == 1
+
+
+def test_no_bytes_on_the_link_bring_it_down(bench: Bench) -> None:
+    session, random = bench.plan.session, np.random.default_rng(20261123)
+    extremes = (0, -1, 2**31, 2**32, -(2**62), 2**62, -(2**63), 2**63 - 1, 2**63, 2**64 - 1)
+    bench.take(bench.hello(), bench.a_set(0))
+    for _ in range(3000):
+        sequence, far = bench.store.next_sequence, extremes[random.integers(len(extremes))]
+        messages = (
+            bench.hello(),
+            bench.a_set(sequence, Payload("/event", far, 0, 0, b"")),
+            replace(bench.a_set(sequence), t_source_ns=far, frame_sequence=far),
+            replace(bench.a_set(sequence), payloads=(Payload("/ledger", 0, far, abs(far) % 2**64, b""),)),
+            replace(bench.a_set(sequence), payloads=(Payload("/drive/header", 0, 0, 0, random.bytes(40)),)),
+            LossNotice(session, Gap(session, sequence, sequence + 3, "slow")),
+            Hello(session, "/proc/self/mem", 3, 99, 0),
+            Hello(session, "/proc/1/fd/0", 2**40, 2**40, 0),
+        )
+        data = bytearray(link.encode(messages[random.integers(len(messages))]))
+        for _ in range(random.integers(3)):
+            data[random.integers(len(data))] = random.integers(256)
+        bench.recorder.take(bytes(data[: random.integers(len(data))] if random.integers(4) == 0 else data))
+    assert bench.recorder.rejected > 300
+    assert bench.store.next_sequence > 300
 
 
 def test_another_session_is_not_listened_to(bench: Bench) -> None:
