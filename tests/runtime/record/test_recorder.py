@@ -174,7 +174,7 @@ def test_no_bytes_on_the_link_bring_it_down(bench: Bench) -> None:
             bench.hello(),
             bench.a_set(sequence, Payload("/event", far, 0, 0, b"")),
             replace(bench.a_set(sequence), t_source_ns=far, frame_sequence=far),
-            replace(bench.a_set(sequence), payloads=(Payload("/ledger", 0, far, abs(far) % 2**64, b""),)),
+            replace(bench.a_set(sequence), payloads=(Payload("/ledger", 0, 0, far, b""),)),
             replace(bench.a_set(sequence), payloads=(Payload("/drive/header", 0, 0, 0, random.bytes(40)),)),
             LossNotice(session, Gap(session, sequence, sequence + 3, "slow")),
             Hello(session, "/proc/self/mem", 3, 99, 0),
