@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 
 import zmq
@@ -19,6 +20,7 @@ from runtime.bus.publisher import Publisher
 from runtime.contracts.clock import SystemClock
 from runtime.contracts.errors import ExitCode, LinkError, SightlineError
 from runtime.contracts.topics import PICTURE
+from runtime.contracts.units import NS_PER_MS
 from runtime.record.drive import open_drive
 from runtime.record.pictures import PictureEncoder
 from runtime.record.recorder import Recorder
@@ -27,7 +29,8 @@ from runtime.record.store import DriveStore
 from runtime.supervise.plan import RunPlan, read_plan
 
 _IDLE_MS = 1000
-_DRAIN_MS = 300  # after SIGTERM: the link has been silent for so long, nothing more is under way
+_DRAIN_MS = 300  # asked to end by a supervisor, which does so after the drive: what is under way comes within this time
+_ORPHAN_DRAIN_MS = 5000  # the supervisor is dead: the driving process was asked to end at this same moment
 _FAREWELL_MS = 1000  # after the seal: the farewell may be asked for again
 _SEALING_MS = 10  # between two looks at the sealing thread
 _BATCH = 64
@@ -42,7 +45,7 @@ def main(arguments: list[str]) -> int:
         if "--seal" in arguments[1:]:
             _mend(plan)
         else:
-            _record(plan)
+            _record(plan, parent_pid)
         if os.getppid() != parent_pid:  # the supervisor was killed: the last one out puts the run folder away
             shutil.rmtree(plan.run_dir, ignore_errors=True)
     except SightlineError as error:
@@ -68,7 +71,7 @@ def _to_nobody(_: object) -> None:
     """There is no other end."""
 
 
-def _record(plan: RunPlan) -> None:
+def _record(plan: RunPlan, parent_pid: int) -> None:
     store = DriveStore(Path(plan.drive_dir), plan.session, plan.config.record)
     stopping = _termination()
     context = zmq.Context(io_threads=1)
@@ -83,7 +86,7 @@ def _record(plan: RunPlan) -> None:
 
     recorder = Recorder(plan, store, pictures, clock=SystemClock(), reply=reply, publish=publisher.publish)
     try:
-        _loop(router, recorder, stopping)
+        _loop(router, recorder, stopping, parent_pid)
         store.close()
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is done: no need to die of it on the way out
@@ -91,34 +94,36 @@ def _record(plan: RunPlan) -> None:
         context.destroy(linger=_FAREWELL_MS)
 
 
-def _loop(router: zmq.Socket[bytes], recorder: Recorder, stopping: socket.socket) -> None:
+def _loop(router: zmq.Socket[bytes], recorder: Recorder, stopping: socket.socket, parent_pid: int) -> None:
     """Read, write, commit, acknowledge."""
     poller = zmq.Poller()
     poller.register(router, zmq.POLLIN)
     poller.register(stopping, zmq.POLLIN)
-    asked_to_stop = False
+    drain_ms = 0  # not asked to end
+    heard_ns = time.monotonic_ns()
     while True:
-        events = dict(poller.poll(recorder.due_ms(_idle_ms(recorder, asked_to_stop))))
+        events = dict(poller.poll(recorder.due_ms(_idle_ms(recorder, drain_ms))))
         if stopping.fileno() in events:
             poller.unregister(stopping)
-            asked_to_stop = True
-        heard = router in events
-        if heard:
+            drain_ms = _DRAIN_MS if os.getppid() == parent_pid else _ORPHAN_DRAIN_MS
+        if router in events:
+            heard_ns = time.monotonic_ns()
             _take_batch(router, recorder)
         recorder.commit_if_due()
         recorder.check_sealed()
-        if recorder.finished and (asked_to_stop or not heard):
+        silent_ms = (time.monotonic_ns() - heard_ns) // NS_PER_MS
+        if recorder.finished and (drain_ms or silent_ms >= _FAREWELL_MS):
             return
-        if asked_to_stop and not events and not recorder.finishing:
+        if drain_ms and silent_ms >= drain_ms and not recorder.finishing:
             recorder.end_open("the driving process ended without a farewell")
 
 
-def _idle_ms(recorder: Recorder, asked_to_stop: bool) -> int:
+def _idle_ms(recorder: Recorder, drain_ms: int) -> int:
     if recorder.finished:
-        return 0 if asked_to_stop else _FAREWELL_MS
+        return 0 if drain_ms else _FAREWELL_MS
     if recorder.finishing:
         return _SEALING_MS
-    return _DRAIN_MS if asked_to_stop else _IDLE_MS
+    return drain_ms or _IDLE_MS
 
 
 def _take_batch(router: zmq.Socket[bytes], recorder: Recorder) -> None:
