@@ -129,7 +129,8 @@ class LinkSender:
         kept = _Kept(sequence, sequence, link.encode(message), pictures)
         self._unsent.append(kept)
         self._kept_bytes += len(kept.data)
-        self._largest_bytes = max(self._largest_bytes, len(kept.data))
+        if len(kept.data) <= self._config.link_mib * _MIB:  # a larger one never has room: there is nothing to wait for
+            self._largest_bytes = max(self._largest_bytes, len(kept.data))
         while self._unsent and (
             self.waiting > self._config.link_sets or self._kept_bytes > self._config.link_mib * _MIB
         ):
