@@ -16,7 +16,7 @@ from proving_ground.simulation import Simulation
 from runtime.contracts.clock import Clock, ClockDomain, SystemClock
 from runtime.contracts.errors import SourceError
 from runtime.contracts.source import Capture, Missing, SourceRequest
-from runtime.contracts.units import NS_PER_S, STANDARD_GRAVITY_MPS2, ns_from_s
+from runtime.contracts.units import NS_PER_MS, NS_PER_S, STANDARD_GRAVITY_MPS2, ns_from_s
 from runtime.contracts.vehicle import Command, Control, Reading, Vector3, VehicleState
 
 if TYPE_CHECKING:
@@ -100,33 +100,41 @@ class ProvingGroundSource:
         """The next frame; in real time waits until it is due, or declares it missing where its time has passed."""
         if self._closed:
             raise SourceError(f"{self.uri!r} was read after it was closed; open it again.")
-        self._advance()
         simulation = self._simulation
+        late_ns = self._advance()
         if simulation.end is not None:
             return None
-        if self._request.pacing == "real-time" and self._wait_until_due() > self._frame_ns():
-            late_ms = (self._clock.monotonic_ns() - self._host_origin_ns - simulation.t_source_ns) / 1e6
-            reason = f"read {late_ms:.0f} ms after its time: the host was too slow for real time"
+        if late_ns > self._frame_ns():
+            reason = f"read {late_ns / NS_PER_MS:.0f} ms after its time: the host was too slow for real time"
             return Missing(simulation.sequence, simulation.t_source_ns, {self._camera: reason})
         seen = simulation.observe()
+        if simulation.sequence == 0:  # time runs from the first picture on, which also loads the textures
+            self._host_origin_ns = self._clock.monotonic_ns() - simulation.t_source_ns
         return Capture(seen.sequence, seen.t_source_ns, {self._camera: seen.picture}, seen.truth)
 
     def close(self) -> None:
         """Nothing is held open; later reads are refused."""
         self._closed = True
 
-    def _advance(self) -> None:
+    def _advance(self) -> int:
+        """On to the next frame under the newest command; how late that is on the host, in nanoseconds.
+
+        In real time the frame's moment is waited for first: the car drives on under a command that came meanwhile.
+        """
         if not self._started:
             self._started = True
-            self._host_origin_ns = self._clock.monotonic_ns()
-        elif self._simulation.end is None:
-            self._simulation.step(self._vehicle.control)
-            self._vehicle.refresh()
+            return 0
+        if self._simulation.end is not None:
+            return 0
+        real_time = self._request.pacing == "real-time"
+        late_ns = self._wait_until(self._simulation.t_source_ns + self._frame_ns()) if real_time else 0
+        self._simulation.step(self._vehicle.control)
+        self._vehicle.refresh()
+        return late_ns
 
-    def _wait_until_due(self) -> int:
-        """Waits for the present frame's time on the host; the lateness in nanoseconds, 0 where there was time."""
-        due_ns = self._host_origin_ns + self._simulation.t_source_ns
-        ahead_ns = due_ns - self._clock.monotonic_ns()
+    def _wait_until(self, t_source_ns: int) -> int:
+        """Waits for a simulated moment on the host; the lateness in nanoseconds, 0 where there was time."""
+        ahead_ns = self._host_origin_ns + t_source_ns - self._clock.monotonic_ns()
         if ahead_ns <= 0:
             return -ahead_ns
         self._sleep(ahead_ns / NS_PER_S)

@@ -27,7 +27,7 @@ from runtime.driving.handover import HandOver
 from runtime.driving.loop import AssumedVehicle, Driver, drive
 from runtime.driving.progress import Phase, Progress
 from runtime.sources.open import open_source
-from runtime.sources.pacing import paced
+from runtime.sources.pacing import PacedSource, paced
 from runtime.supervise.plan import RunPlan, read_plan
 
 _PROGRESS_PERIOD_NS = NS_PER_S // 5
@@ -47,17 +47,22 @@ class DrivingProcess:
         self._told_ns = 0
 
     def stop(self, _signal: int, _frame: FrameType | None) -> None:
-        """End after the frame in hand, in order."""
+        """End in order: no frame more is taken from the source, those that have come are decided."""
         self._stop = True
 
     def run(self) -> Progress:
         """Drive to the end and return the totals. Raises SightlineError where driving cannot start or go on."""
-        plan, config = self._plan, self._plan.config
+        plan = self._plan
         cv2.setNumThreads(1)  # resizing wakes no pool of threads beside the network's own
         manifest = read_manifest(plan.model_path)
+        with closing(_open_engine(plan)) as engine:
+            source = open_source(SourceRequest(plan.source_uri, manifest.cameras, self._pacing))
+            with closing(paced(source, self._pacing, self._clock)) as frames:
+                return self._drive(manifest, engine, source, frames)
+
+    def _drive(self, manifest: Manifest, engine: Engine, source: Source, frames: PacedSource) -> Progress:
+        plan, config = self._plan, self._plan.config
         with (
-            closing(_open_engine(plan)) as engine,
-            closing(open_source(SourceRequest(plan.source_uri, manifest.cameras, self._pacing))) as source,
             closing(LinkSender(plan.link, plan.session, config.record, self._clock)) as link,
             closing(Publisher(plan.viewers, plan.session, _viewer_queue())) as publisher,
         ):
@@ -70,8 +75,7 @@ class DrivingProcess:
             driver = Driver(manifest, policy, vehicle, self._clock, deadline_ns)
             error = ""
             try:
-                with closing(paced(source, self._pacing, self._clock)) as frames:
-                    reason = drive(frames, driver, hand_over, lambda: self._after_frame(hand_over))
+                reason = drive(frames, driver, hand_over, lambda: self._after_frame(hand_over))
             except SightlineError as failure:
                 error = reason = str(failure)
                 hand_over.event("drive.failed", error, level=4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from runtime.contracts.clock import Clock
@@ -14,7 +14,7 @@ from runtime.contracts.vehicle import Command, Reading, VehiclePort, VehicleStat
 from runtime.decision.policy import Memory, Policy
 from runtime.driving.handover import HandOver
 from runtime.preprocess import preprocess
-from runtime.sources.pacing import Delivery
+from runtime.sources.pacing import Delivery, PacedSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +78,11 @@ class Driver:
         return f"decided {latency_ns / NS_PER_MS:.1f} ms after capture, deadline {self.deadline_ns / NS_PER_MS:.1f} ms"
 
 
-def drive(deliveries: Iterable[Delivery], driver: Driver, hand_over: HandOver, after_frame: Callable[[], bool]) -> str:
-    """Drive until the source ends or `after_frame` answers False. Returns why it ended."""
+def drive(frames: PacedSource, driver: Driver, hand_over: HandOver, after_frame: Callable[[], bool]) -> str:
+    """Drive until the source ends, or until `after_frame` answers False and what has come is dealt with. Says which."""
     memory = driver.policy.initial_memory()
-    for delivery in deliveries:
+    reason = "the source ended"
+    for delivery in frames:
         if isinstance(delivery.item, Missing):
             hand_over.dropped(delivery.item, delivery.item.reasons, delivery.t_capture_ns)
             memory = driver.policy.after_gap(memory)
@@ -89,5 +90,6 @@ def drive(deliveries: Iterable[Delivery], driver: Driver, hand_over: HandOver, a
             memory = driver.frame(delivery, delivery.item, memory, hand_over)
         hand_over.health()
         if not after_frame():
-            return "stopped"
-    return "the source ended"
+            reason = "stopped"
+            frames.stop()
+    return reason

@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
+from proving_ground.simulation import Observation, Simulation
 from proving_ground.source import ProvingGroundSource, open_source
 from runtime.contracts.errors import SourceError
 from runtime.contracts.source import Capture, Missing, Pacing, SourceRequest
@@ -137,6 +138,36 @@ def test_real_time_declares_the_frames_that_nobody_came_for() -> None:
     assert isinstance(answers[0], Missing)
     assert "180 ms" in answers[0].reasons["front"]
     assert clock.now_ns == 5_000_000_000 + 250_000_000
+
+
+def test_a_first_picture_that_takes_long_makes_no_later_frame_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = HeldClock()
+    source = _open(pacing="real-time", clock=clock)
+    observe = Simulation.observe
+
+    def slowly(simulation: Simulation) -> Observation:
+        if simulation.sequence == 0:
+            clock.sleep(0.6)
+        return observe(simulation)
+
+    monkeypatch.setattr(Simulation, "observe", slowly)
+    assert all(isinstance(source.read(), Capture) for _ in range(4))
+
+
+def test_in_real_time_the_car_takes_a_command_that_comes_before_the_next_frame_is_due() -> None:
+    clock = HeldClock()
+    request = SourceRequest(SMALL, ("front",), "real-time")
+
+    def decide_meanwhile(seconds: float) -> None:
+        clock.sleep(seconds)
+        source.vehicle.apply(Command("d/0", 0, Control(0.3, 0.0)))
+
+    source = ProvingGroundSource(request, clock, decide_meanwhile)
+    source.read()
+    source.read()
+    steered = source.vehicle.state(0).steering_angle_rad
+    assert steered is not None
+    assert steered.value > 0.01
 
 
 @pytest.mark.parametrize("cameras", [(), ("front", "rear")])
