@@ -26,7 +26,8 @@ def fail(message: str, *, json: bool) -> None:
     if json:
         import msgspec
 
-        sys.stderr.write(msgspec.json.encode({"error": message}).decode() + "\n")
+        text = message.encode(errors="backslashreplace").decode()  # a path may hold bytes that are no text
+        sys.stderr.write(msgspec.json.encode({"error": text}).decode() + "\n")
     else:
         sys.stderr.write(f"sightline: {message}\n")
 

@@ -97,6 +97,10 @@ class OnnxEngine:
         for name in self._names:
             if not isinstance(first[name], np.ndarray):
                 raise ModelError(f"model {where}: output {name!r} is no tensor but a {type(first[name]).__name__}")
+            if first[name].dtype.hasobject:
+                raise ModelError(
+                    f"model {where}: output {name!r} is text, which no record holds; take it out of the graph"
+                )
             if first[name].tobytes() != second[name].tobytes():
                 raise ModelError(
                     f"model {where}: two passes over the same input gave different {name!r}, so no decision "

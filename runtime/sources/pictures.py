@@ -34,8 +34,9 @@ def load_picture(path: Path) -> Picture:
         if size_bytes > _MAX_FILE_BYTES:
             raise SourceError(f"{path.name} has {size_bytes} bytes; pictures of up to {_MAX_FILE_BYTES} are read")
         data = path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"{path.name} cannot be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise SourceError(f"{path.name!r} cannot be read: {reason}") from error
     if not data:
         raise SourceError(f"{path.name} is empty")
     if _is_cut_short(data):

@@ -54,7 +54,6 @@ def run_drive(
     clock = SystemClock()
     drive_id = new_drive_id(clock.utc_ns())
     drive_dir = out / drive_id
-    _furnish(drive_dir, config)
     newest = [Progress("failed")]
 
     def on_line(name: str, line: str) -> None:
@@ -63,18 +62,25 @@ def run_drive(
             newest[0] = progress
             on_progress(progress)
 
-    plan = make_plan(
-        drive_id=drive_id,
-        drive_dir=drive_dir,
-        run_dir=make_run_dir(),
-        source_uri=source_uri,
-        pacing=pacing,
-        config=config,
-    )
+    run_dir = make_run_dir()
+    try:
+        plan = make_plan(
+            drive_id=drive_id,
+            drive_dir=drive_dir,
+            run_dir=run_dir,
+            source_uri=source_uri,
+            pacing=pacing,
+            config=config,
+        )
+        _furnish(drive_dir, config)
+    except SightlineError:
+        shutil.rmtree(run_dir, ignore_errors=True)
+        raise
     result = supervise(plan, on_line, clock)
     if newest[0].frames == 0 and newest[0].phase != "done":
         shutil.rmtree(drive_dir, ignore_errors=True)  # nothing was driven, so there is nothing to keep
-        raise SightlineError(newest[0].error or _death(result))
+        # The drive's own copy of the model is gone: name the one that the user gave.
+        raise SightlineError((newest[0].error or _death(result)).replace(str(plan.model_path), config.model))
     return _summary(drive_dir, drive_id, newest[0], result)
 
 
@@ -118,5 +124,7 @@ def _summary(drive_dir: Path, drive_id: str, progress: Progress, result: RunResu
 
 def _death(result: RunResult) -> str:
     code = result.returncodes.get(DRIVING, 0)
+    if result.stopped_by is not None and code < 0:
+        return f"stopped by {result.stopped_by} before the drive had ended in order"
     how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
     return f"the driving process ended {how} before it could say why; its last words are above"

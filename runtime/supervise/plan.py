@@ -59,8 +59,15 @@ def make_plan(
     *, drive_id: str, drive_dir: Path, run_dir: Path, source_uri: str, pacing: Pacing | None, config: Config
 ) -> RunPlan:
     """A plan with endpoints as `config.bus` says: sockets in the run folder, or tcp. Raises LinkError where the run
-    folder's path is too long for a socket.
+    folder's path is too long for a socket, or a name is no text.
     """
+    for what, text in (
+        ("source", source_uri),
+        ("drive's folder", str(drive_dir.resolve())),
+        ("run folder", str(run_dir)),
+    ):
+        if not _is_text(text):
+            raise LinkError(f"the {what} {ascii(text)} is no valid UTF-8; rename it, or set LANG to a UTF-8 locale")
 
     def endpoint(name: str, tcp: str) -> str:
         if config.bus.transport == "tcp":
@@ -85,6 +92,15 @@ def make_plan(
         link=endpoint("link", config.bus.tcp_link),
         config=config,
     )
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written into a plan and a record: bytes that the locale cannot decode are surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def write_plan(plan: RunPlan) -> Path:

@@ -125,6 +125,21 @@ def test_a_batch_that_is_fixed_at_more_than_one_is_named(tmp_path: Path) -> None
         opened(tmp_path, float_image([2, 66, 200, 3], "UINT8"))
 
 
+def test_an_output_of_text_is_refused_as_such(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    oh, proto = onnx.helper, onnx.TensorProto
+    nodes = [
+        oh.make_node("Cast", ["image"], ["float"], to=proto.FLOAT),
+        oh.make_node("ReduceMean", ["float"], ["steering"], keepdims=0),
+        oh.make_node("Constant", [], ["words"], value=oh.make_tensor("words", proto.STRING, [1], [b"left"])),
+    ]
+    inputs = [oh.make_tensor_value_info("image", proto.UINT8, [1, 66, 200, 3])]
+    outputs = [oh.make_tensor_value_info("steering", proto.FLOAT, []), oh.make_tensor_value_info("words", 8, [1])]
+    manifest = Manifest(name="words", graph_sha256="", images=image(), outputs=(STEERING,))
+    with pytest.raises(ModelError, match="output 'words' is text"):
+        opened(tmp_path, build(nodes, inputs, outputs, {}, manifest))
+
+
 def test_a_random_operator_is_refused_since_nothing_could_be_replayed(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     oh, proto = onnx.helper, onnx.TensorProto

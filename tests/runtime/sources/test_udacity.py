@@ -75,6 +75,13 @@ def test_signs_and_units_are_the_houses(tmp_path: Path) -> None:
     assert not state.assumed
 
 
+def test_an_image_name_with_a_nul_is_a_dropped_frame_and_no_crash(tmp_path: Path) -> None:
+    recording(tmp_path, [line(1000), "a\0b.jpg,,,0,0,0,0"], [1000])
+    items = read_all(opened(tmp_path))
+    assert isinstance(items[0], Capture)
+    assert isinstance(items[1], Missing)
+
+
 @pytest.mark.parametrize("folder", ["C:\\Users\\me\\IMG\\", "/home/me/IMG/", "IMG/", "", " "])
 @pytest.mark.parametrize("header", [True, False])
 def test_images_are_found_by_their_base_name(tmp_path: Path, folder: str, header: bool) -> None:

@@ -45,6 +45,18 @@ def test_a_path_too_long_for_a_socket_is_refused_with_the_mend(tmp_path: Path) -
         a_plan(tmp_path / ("x" * 100), Config())
 
 
+def test_a_source_whose_name_is_no_text_is_refused_with_the_mend(tmp_path: Path) -> None:
+    with pytest.raises(LinkError, match=r"source 'bad.udcff.mp4' is no valid UTF-8; rename it"):
+        make_plan(
+            drive_id="d",
+            drive_dir=tmp_path / "drive",
+            run_dir=tmp_path,
+            source_uri="bad\udcff.mp4",
+            pacing="lockstep",
+            config=Config(),
+        )
+
+
 def test_what_is_no_plan_is_a_link_error(tmp_path: Path) -> None:
     with pytest.raises(LinkError, match="cannot be read"):
         read_plan(tmp_path / "nothing")
