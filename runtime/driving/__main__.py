@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import signal
 import sys
@@ -17,7 +18,7 @@ from runtime.bus.publisher import Publisher
 from runtime.contracts import registry, topics
 from runtime.contracts.clock import SystemClock, tie
 from runtime.contracts.engine import Engine, EngineRequest
-from runtime.contracts.errors import SightlineError
+from runtime.contracts.errors import LinkError, SightlineError
 from runtime.contracts.messages import Header, Mode
 from runtime.contracts.model import Manifest, read_manifest
 from runtime.contracts.source import Pacing, Source, SourceRequest
@@ -33,6 +34,8 @@ from runtime.supervise.plan import RunPlan, read_plan
 _PROGRESS_PERIOD_NS = NS_PER_S // 5
 _CREDIT_WAIT_S = 0.2  # how often a loop that waits for credit looks whether it was told to stop
 _SEAL_WAIT_S = 60.0
+_RECORDER_PATIENCE_S = 30.0  # in lockstep, without credit; a recorder that was killed is back in a fraction of it
+_LAST_CALL_S = 2.0  # for the farewell to a recorder that has gone silent
 
 
 class DrivingProcess:
@@ -73,15 +76,16 @@ class DrivingProcess:
             deadline_ns = round(config.decision.deadline_ms * NS_PER_MS) if self._pacing == "real-time" else None
             policy = Policy(manifest, engine, config, plan.drive_id, header.mode)
             driver = Driver(manifest, policy, vehicle, self._clock, deadline_ns)
-            error = ""
+            error, patience_s = "", _SEAL_WAIT_S
             try:
                 reason = drive(frames, driver, hand_over, lambda: self._after_frame(hand_over))
             except SightlineError as failure:
                 error = reason = str(failure)
+                patience_s = _LAST_CALL_S if isinstance(failure, LinkError) else _SEAL_WAIT_S
                 hand_over.event("drive.failed", error, level=4)
             hand_over.health(now=True)
             hand_over.close(reason)
-            unsealed = link.finish(_SEAL_WAIT_S)
+            unsealed = link.finish(patience_s)
             return self._progress(hand_over, error or unsealed or "", sealed=unsealed is None)
 
     def _after_frame(self, hand_over: HandOver) -> bool:
@@ -91,8 +95,13 @@ class DrivingProcess:
             self._told_ns = now_ns
             _tell(self._progress(hand_over))
         if self._pacing == "lockstep":
+            given_up_ns = now_ns + round(_RECORDER_PATIENCE_S * NS_PER_S)
             while not self._stop and not self._link.wait_for_credit(_CREDIT_WAIT_S):
-                pass
+                if self._clock.monotonic_ns() > given_up_ns:
+                    raise LinkError(
+                        f"the recorder took nothing for {_RECORDER_PATIENCE_S:g} s, and in lockstep the drive waits "
+                        "for it; see what it said above (a full disk? an endpoint in use?)"
+                    )
         return not self._stop
 
     def _progress(self, hand_over: HandOver, error: str | None = None, *, sealed: bool = False) -> Progress:
@@ -145,8 +154,9 @@ def _viewer_queue() -> int:
 
 
 def _tell(progress: Progress) -> None:
-    sys.stdout.buffer.write(progress.line())
-    sys.stdout.buffer.flush()
+    with contextlib.suppress(BrokenPipeError):  # the supervisor was killed: the record is still to be ended in order
+        sys.stdout.buffer.write(progress.line())
+        sys.stdout.buffer.flush()
 
 
 def main() -> int:

@@ -67,7 +67,7 @@ def make_plan(
         ("run folder", str(run_dir)),
     ):
         if not _is_text(text):
-            raise LinkError(f"the {what} {ascii(text)} is no valid UTF-8; rename it, or set LANG to a UTF-8 locale")
+            raise LinkError(f"the {what} {text!a} is no valid UTF-8; rename it, or set LANG to a UTF-8 locale")
 
     def endpoint(name: str, tcp: str) -> str:
         if config.bus.transport == "tcp":
