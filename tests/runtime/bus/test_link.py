@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -83,10 +84,11 @@ def hand_over(sender: LinkSender, count: int = 1, data: bytes = b"x") -> None:
 
 def poll_until(sender: LinkSender, waiting: int) -> None:
     """Let the sender take answers until so many sets wait."""
-    for _ in range(400):
+    for _ in range(10):
+        sender.poll()
         if sender.waiting == waiting:
             return
-        sender.wait_for_credit(0.01)
+        sender._socket.poll(WAIT_MS)
     raise AssertionError(f"{sender.waiting} sets wait, not {waiting}")
 
 
@@ -136,16 +138,15 @@ def test_beyond_the_bound_the_oldest_unsent_go_and_stand_as_one_growing_gap(peer
 
 
 def test_the_bound_in_bytes_holds_too_even_for_one_set_alone(peer: Peer, endpoint: str) -> None:
-    sender = a_sender(endpoint, link_mib=1, credit=1)
-    hand_over(sender, 1)
-    hand_over(sender, 1, bytes(2 << 20))
-    hand_over(sender, 1)
-    assert sender.lost == 1
-    assert peer.sets() == [0]
-    peer.answer(Acknowledge(SESSION, 1, 4))
-    assert sender.wait_for_credit(WAIT_MS / 1000)
-    assert peer.sets() == [-1, 2]
-    sender.close()
+    with closing(a_sender(endpoint, link_mib=1, credit=1)) as sender:
+        hand_over(sender, 1)
+        hand_over(sender, 1, bytes(2 << 20))
+        hand_over(sender, 1)
+        assert sender.lost == 1
+        assert peer.sets() == [0]
+        peer.answer(Acknowledge(SESSION, 1, 4))
+        assert sender.wait_for_credit(WAIT_MS / 1000), vars(sender)
+        assert peer.sets() == [-1, 2]
 
 
 def test_a_picture_keeps_its_slot_until_its_set_is_acknowledged(peer: Peer, sender: LinkSender) -> None:
@@ -205,11 +206,9 @@ def test_finish_waits_for_the_last_acknowledgement_and_the_seal(peer: Peer, send
     assert farewells == [3]
 
 
-def test_finish_says_why_where_nobody_answers(endpoint: str) -> None:
-    sender = a_sender(endpoint)
+def test_finish_says_why_where_nobody_answers(sender: LinkSender) -> None:
     hand_over(sender, 3)
     assert sender.finish(0.1) == "the recorder acknowledged none of 3 message sets in 0.1 s"
-    sender.close()
 
 
 def test_nonsense_from_the_other_end_is_counted_and_changes_nothing(peer: Peer, sender: LinkSender) -> None:
