@@ -142,10 +142,13 @@ def parse_config(text: str, where: str) -> Config:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{where}: this is no YAML: {error}") from error
-    if root is not None:
-        _refuse_duplicate_keys(root, where)
+    try:
+        if root is not None:
+            _refuse_duplicate_keys(root, where)
+    except RecursionError:
+        raise ConfigError(f"{where}: a list or mapping in it holds itself, or goes too deep; write it out") from None
     try:
         return msgspec.convert({} if values is None else values, Config)
     except msgspec.ValidationError as error:

@@ -21,6 +21,7 @@ from runtime.contracts.identity import CAMERA_NAME
 METADATA_KEY = "sightline.manifest"
 
 Positive = Annotated[int, Meta(ge=1)]
+Pixels = Annotated[float, Meta(gt=0.0)]
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 OutputQuantity = Literal["steering_angle_rad", "acceleration_mps2"]
 StateQuantity = Literal["speed_mps", "steering_angle_rad", "acceleration_mps2", "yaw_rate_radps"]
@@ -113,10 +114,10 @@ class AttributionOutput(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     columns: Positive
     origin_y_px: float
     origin_x_px: float
-    stride_y_px: float
-    stride_x_px: float
-    field_y_px: float
-    field_x_px: float
+    stride_y_px: Pixels
+    stride_x_px: Pixels
+    field_y_px: Pixels
+    field_x_px: Pixels
     scale: float = 1.0
 
 

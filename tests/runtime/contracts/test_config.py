@@ -34,6 +34,8 @@ def test_a_dumped_configuration_reads_back_the_same() -> None:
     [
         ("# a comment\nrecord:\n  jpeg_quality: 300\n", ["f.yaml:3", "record.jpeg_quality", "300", "<= 100"]),
         ("record:\n  jpg: 1\n", ["f.yaml:2", "record.jpg", "jpeg_quality"]),
+        ("engine: &a [*a]\n", ["f.yaml", "holds itself"]),
+        ("[" * 5000, ["f.yaml", "no YAML"]),
         ("speed: 1\n", ["f.yaml:1", "'speed'", "engine"]),
         ("pacing: slow\n", ["f.yaml:1", "pacing", "slow", "lockstep", "real-time"]),
         ("engine:\n  providers: [7]\n", ["f.yaml:2", "engine.providers.0", "7", "str"]),

@@ -90,6 +90,8 @@ def test_a_model_with_weights_elsewhere_is_refused_since_its_identity_does_not_c
         ({"outputs": []}, r"\$\.outputs"),
         ({"outputs__0__quantity": "acceleration_mps2"}, "no steering_angle_rad"),
         ({"outputs__1__quantity": "steering_angle_rad"}, "'steering_angle_rad' is named twice"),
+        ({"attribution__stride_y_px": 0.0}, "stride_y_px"),
+        ({"attribution__field_x_px": -1.0}, "field_x_px"),
         ({"outputs__0__minimum": 0.7}, "minimum 0.7 is not below maximum 0.7"),
         ({"outputs__0__scale": 0.0}, "scale is 0"),
         ({"outputs__0__index": -1}, r"index"),
