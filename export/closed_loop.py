@@ -122,7 +122,7 @@ def judge(
     lanes, stops = tuple(drives[: len(lane_seeds)]), tuple(drives[len(lane_seeds) :])
     held = all(d.departures == 0 and not d.collided for d in drives)
     stopped = all(d.gap_at_stop_m is not None for d in stops)
-    return Verdict(str(model), lanes, stops, held and stopped)
+    return Verdict(model.name, lanes, stops, held and stopped)
 
 
 def _drive_job(model: Path, job: _Job) -> Drive:

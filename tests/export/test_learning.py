@@ -26,7 +26,7 @@ def _stripes(count: int) -> Samples:
 def _fitted(samples: Samples) -> PilotNet:
     torch.manual_seed(1)
     policy = PilotNet()
-    fit(policy, samples, Course(epochs=24, learning_rate=1e-3, final_rate=1e-5, seed=3), lambda *_: None)
+    fit(policy, samples, Course(epochs=16, learning_rate=1e-3, final_rate=1e-5, seed=3), lambda *_: None)
     return policy
 
 
