@@ -61,6 +61,7 @@ class DriveInfo:
     duration_s: float
     model_name: str
     model_sha256: str
+    model_file_sha256: str
     config_sha256: str
     fingerprint: EngineFingerprint
     sightline_version: str
@@ -100,6 +101,7 @@ def info(path: Path) -> DriveInfo:
         duration_s=drive.duration_s(),
         model_name=header.model_name,
         model_sha256=header.model_sha256,
+        model_file_sha256=header.model_file_sha256,
         config_sha256=header.config_sha256,
         fingerprint=header.fingerprint,
         sightline_version=header.sightline_version,

@@ -78,12 +78,21 @@ def reopen(path: Path) -> ReopenedDrive:
 
 
 def recorded_manifest(drive: Drive) -> Manifest:
-    """The manifest of the drive's own model. Raises RecordError where that is not the model which the header names."""
+    """The manifest of the drive's own model. Raises RecordError where that is not the model which the header names, or
+    another manifest was put into it.
+    """
     manifest = read_manifest(drive.model_path)
     if manifest.graph_sha256 != drive.header.model_sha256:
         raise RecordError(
             f"{drive.model_path} is not the model that drove: its hash is {manifest.graph_sha256[:12]}…, the header "
             f"says {drive.header.model_sha256[:12]}…; put the recorded model back"
+        )
+    found = hashlib.sha256(drive.model_path.read_bytes()).hexdigest()
+    if drive.header.model_file_sha256 not in ("", found):
+        raise RecordError(
+            f"{drive.model_path} holds the network that drove, but not the manifest (scales, ranges, geometry) that it "
+            f"drove with: the file's hash is {found[:12]}…, the header says {drive.header.model_file_sha256[:12]}…; "
+            "put the recorded model back"
         )
     return manifest
 

@@ -57,6 +57,7 @@ class Header(msgspec.Struct, frozen=True):
     fingerprint: EngineFingerprint
     config_sha256: str  # of the config file in the drive's folder
     schema_version: int = 1
+    model_file_sha256: str = ""  # of the whole model file in the drive's folder, manifest included; "": not told
 
 
 class Tensor(msgspec.Struct, frozen=True):

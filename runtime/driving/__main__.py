@@ -138,8 +138,13 @@ class DrivingProcess:
             model_name=manifest.name,
             model_sha256=manifest.graph_sha256,
             fingerprint=engine.fingerprint,
-            config_sha256=hashlib.sha256(self._plan.config_path.read_bytes()).hexdigest(),
+            config_sha256=_file_sha256(self._plan.config_path),
+            model_file_sha256=_file_sha256(self._plan.model_path),
         )
+
+
+def _file_sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _open_engine(plan: RunPlan) -> Engine:

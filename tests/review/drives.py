@@ -103,6 +103,7 @@ def record_drive(
         model_sha256=manifest.graph_sha256,
         fingerprint=fingerprint,
         config_sha256=hashlib.sha256((folder / CONFIG_NAME).read_bytes()).hexdigest(),
+        model_file_sha256=hashlib.sha256(onnx).hexdigest(),
     )
     store = DriveStore(folder, "session", RecordConfig(segment_s=segment_s))
     writer = _Writer(store, change)
