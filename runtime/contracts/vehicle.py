@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Generic, Literal, Protocol, TypeVar
 
 import msgspec
@@ -44,7 +45,8 @@ class VehicleState(msgspec.Struct, frozen=True, omit_defaults=True):
     """All that a vehicle may tell, each part optional and with its own time in the source's clock.
 
     `assumed` marks a state that nobody measured: the speed that the configuration declares for a source without a
-    vehicle.
+    vehicle. `not_finite` names readings that were told and are left out because they hold NaN or an infinity, which
+    JSON has no numbers for; `sampled_at` fills it.
     """
 
     t_source_ns: int
@@ -63,17 +65,27 @@ class VehicleState(msgspec.Struct, frozen=True, omit_defaults=True):
     imu_acceleration_mps2: Reading[Vector3] | None = None
     imu_angular_velocity_radps: Reading[Vector3] | None = None
     gnss_position: Reading[Position] | None = None
+    not_finite: tuple[str, ...] = ()
 
     def sampled_at(self, t_source_ns: int) -> VehicleState:
-        """This state as sampled for a frame at `t_source_ns`: every reading carries its age (negative: newer than the
-        frame).
+        """This state as sampled for a frame at `t_source_ns`: every reading is finite and carries its age (negative:
+        newer than the frame).
         """
-        aged = {
-            name: Reading(reading.value, reading.t_source_ns, t_source_ns - reading.t_source_ns)
-            for name in self.__struct_fields__
-            if isinstance(reading := getattr(self, name), Reading)
+        told = {name: reading for name in self.__struct_fields__ if isinstance(reading := getattr(self, name), Reading)}
+        not_finite = tuple(name for name, reading in told.items() if not _is_finite(reading.value))
+        sampled = {
+            name: None
+            if name in not_finite
+            else Reading(reading.value, reading.t_source_ns, t_source_ns - reading.t_source_ns)
+            for name, reading in told.items()
         }
-        return msgspec.structs.replace(self, t_source_ns=t_source_ns, **aged)
+        return msgspec.structs.replace(self, t_source_ns=t_source_ns, not_finite=not_finite, **sampled)
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, msgspec.Struct):
+        return all(_is_finite(part) for part in msgspec.structs.astuple(value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 class Control(msgspec.Struct, frozen=True):

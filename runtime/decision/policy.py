@@ -107,7 +107,7 @@ class Policy:
     def lacks(self, state: VehicleState) -> str:
         """What the network needs of the vehicle and `state` does not tell, in words; empty where nothing is lacking."""
         lacking = [
-            f"{quantity} {'is not told' if value is None else f'is {value}'}"
+            f"{quantity} is {'no finite number' if value is not None or quantity in state.not_finite else 'not told'}"
             for quantity in dict.fromkeys(needed.quantity for needed in self._manifest.states)
             if (value := _reading(state, quantity)) is None or not math.isfinite(value)
         ]

@@ -18,9 +18,10 @@ from runtime.contracts.messages import (
     StepRecord,
     TensorSet,
     ValidityState,
+    VehicleSample,
 )
 from runtime.contracts.messages import Tensor as TensorMessage
-from runtime.contracts.vehicle import Control, Reading, VehicleState
+from runtime.contracts.vehicle import Control, Reading, Vector3, VehicleState
 
 DECISION = Decision(
     decision_id="d/3",
@@ -72,6 +73,21 @@ def test_a_sampled_state_tells_every_readings_age() -> None:
     assert state.speed_mps == Reading(3.0, 90, 30)
     assert state.collision == Reading(False, 130, -10)
     assert state.yaw_rate_radps is None
+
+
+def test_a_reading_that_is_no_finite_number_is_left_out_and_named_so_that_the_record_decodes() -> None:
+    state = VehicleState(
+        0,
+        speed_mps=Reading(math.nan, 0),
+        yaw_rate_radps=Reading(0.1, 0),
+        collision=Reading(False, 0),
+        imu_acceleration_mps2=Reading(Vector3(0.0, math.inf, 9.8), 0),
+    ).sampled_at(5)
+    assert state.not_finite == ("speed_mps", "imu_acceleration_mps2")
+    assert (state.speed_mps, state.imu_acceleration_mps2) == (None, None)
+    sample = VehicleSample(0, 5, state)
+    assert topics.VEHICLE.decode(topics.VEHICLE.encode(sample)) == sample
+    assert state.yaw_rate_radps == Reading(0.1, 0, 5)
 
 
 def test_a_drive_is_named_after_its_start_in_utc() -> None:

@@ -187,7 +187,11 @@ def test_a_late_decision_moves_the_network_on_and_not_the_chain(opened: Opener) 
 
 @pytest.mark.parametrize(
     ("state", "words"),
-    [(VehicleState(0), "speed_mps is not told"), (VehicleState(0, speed_mps=Reading(math.nan, 0)), "speed_mps is nan")],
+    [
+        (VehicleState(0), "speed_mps is not told"),
+        (VehicleState(0, speed_mps=Reading(math.nan, 0)), "speed_mps is no finite number"),
+        (VehicleState(0, speed_mps=Reading(math.inf, 0)).sampled_at(0), "speed_mps is no finite number"),
+    ],
 )
 def test_a_vehicle_that_does_not_tell_what_the_network_needs_is_named(
     opened: Opener, state: VehicleState, words: str
