@@ -188,7 +188,7 @@ class DriveStore:
             journals += 1
             cut_bytes += found.size_bytes - found.whole_bytes
             self._take_up_journal(file.index, file.path, found)
-        self._index = files[-1].index + 1
+        self._index = max((file.index for file in segment_files(self._dir)), default=-1) + 1
         if self._header_bytes is None:
             sealed = [file for file in files if sealed_path(self._dir, file.index).exists()]
             header = read_header(sealed[0].path) if sealed else None

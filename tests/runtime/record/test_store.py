@@ -122,7 +122,9 @@ def test_a_journal_cut_at_any_byte_gives_a_prefix_of_whole_frames_and_is_taken_u
         assert stored_sets(open_drive(folder)) == list(range(14))
         counts = {topic.topic: topic.count for topic in open_drive(folder).topics()}
         assert counts["/ledger"] == counts["/model/input"] == 14
-        assert all(file.sealed for file in segment_files(folder))
+        files = segment_files(folder)
+        assert all(file.sealed for file in files)
+        assert [file.index for file in files] == list(range(len(files)))  # no number is left out
         assert kept >= before
         before = kept
         shutil.rmtree(folder)
