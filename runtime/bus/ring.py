@@ -19,7 +19,7 @@ from collections import deque
 import numpy as np
 
 from runtime.contracts.errors import LinkError
-from runtime.contracts.link import PictureRef
+from runtime.contracts.link import LARGEST_SIDE_PX, PictureRef
 from runtime.contracts.source import Picture
 
 _PATH = re.compile(r"/proc/\d+/fd/\d+")
@@ -59,6 +59,9 @@ class PictureRing:
         """Copy a picture (uint8, height x width x 3) into a free slot; otherwise the reason why not, for the ledger."""
         if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
             return f"a picture is uint8, height x width x 3; this one is {picture.dtype} {picture.shape}"
+        if not all(1 <= side <= LARGEST_SIDE_PX for side in picture.shape[:2]):
+            height, width = picture.shape[:2]
+            return f"a picture's sides are 1 to {LARGEST_SIDE_PX} pixels; this one is {width}x{height}"
         if picture.nbytes > self.slot_bytes:
             return f"the picture has {picture.nbytes} bytes, a slot of the ring {self.slot_bytes}"
         if not self._free:

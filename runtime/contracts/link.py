@@ -20,7 +20,8 @@ Name = Annotated[str, Meta(min_length=1, max_length=128)]
 Count = Annotated[int, Meta(ge=0)]
 SourceTime = Annotated[int, Meta(ge=-(2**62), le=2**62)]
 UtcTime = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Side = Annotated[int, Meta(ge=1, le=65_536)]
+LARGEST_SIDE_PX = 65_500  # what JPEG encoders take
+Side = Annotated[int, Meta(ge=1, le=LARGEST_SIDE_PX)]
 
 
 class Payload(msgspec.Struct, frozen=True, array_like=True):

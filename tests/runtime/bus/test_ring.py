@@ -14,7 +14,7 @@ import pytest
 
 from runtime.bus.ring import PictureRing, PictureRingReader
 from runtime.contracts.errors import LinkError
-from runtime.contracts.link import PictureRef
+from runtime.contracts.link import LARGEST_SIDE_PX, MessageSet, PictureRef, decode_to_recorder, encode
 from runtime.contracts.source import Picture
 
 
@@ -41,6 +41,19 @@ reader = PictureRingReader(path, slots, slot_bytes)
 for ref in refs:
     sys.stdout.buffer.write(reader.picture(PictureRef(*ref)).tobytes())
 """
+
+
+@pytest.mark.parametrize("shape", [(0, 7, 3), (1, LARGEST_SIDE_PX + 1, 3)])
+def test_a_picture_that_the_link_could_not_name_is_refused_with_its_size(shape: tuple[int, int, int]) -> None:
+    ring = PictureRing(1, 4 * LARGEST_SIDE_PX)
+    refused = ring.place("front", np.zeros(shape, np.uint8))
+    assert isinstance(refused, str)
+    assert f"{shape[1]}x{shape[0]}" in refused
+    widest = ring.place("front", np.zeros((1, LARGEST_SIDE_PX, 3), np.uint8))
+    assert isinstance(widest, PictureRef)
+    message = MessageSet("s", 0, 0, 0, (), (widest,))
+    assert decode_to_recorder(encode(message)) == message
+    ring.close()
 
 
 def test_a_slot_is_used_again_only_after_it_was_released() -> None:
