@@ -18,9 +18,9 @@ def shadowed(home: Path) -> dict[str, str]:
     found = {}
     for name in PACKAGES:
         spec = find_spec(name)
-        origin = Path(spec.origin).resolve().parent if spec is not None and spec.origin else None
-        if origin != home / name:
-            found[name] = str(origin or "nowhere")
+        places = list(spec.submodule_search_locations or ()) if spec is not None else []
+        if [Path(place).resolve() for place in places] != [home / name]:
+            found[name] = ", ".join(places) or "nowhere"
     return found
 
 

@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 
+class OutputRefusedError(Exception):
+    """Standard output does not take what is written to it; the cause tells why."""
+
+
 def emit(text: str) -> None:
-    """Print a line for a person."""
-    sys.stdout.write(text + "\n")
+    """Print a line for a person. Where standard output is closed, nobody wants it."""
+    if sys.stdout is not None:
+        with _refusals():
+            sys.stdout.write(text + "\n")
+
+
+def flush() -> None:
+    """Bring all that was printed to whoever reads it."""
+    if sys.stdout is not None:
+        with _refusals():
+            sys.stdout.flush()
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputRefusedError(
+            f"standard output cannot be written ({error.strerror}); redirect it elsewhere"
+        ) from error
 
 
 def emit_json(value: Any) -> None:

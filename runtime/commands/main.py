@@ -7,6 +7,8 @@ A verb is a module registered under `sightline.commands` with SUMMARY, EXAMPLE, 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Protocol, cast
@@ -44,16 +46,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.verb is None:
             parser.print_help()
             return ExitCode.COULD_NOT
-        return int(cast(Verb, args.module).run(args))
+        code = int(cast(Verb, args.module).run(args))
+        console.flush()
+        return code
     except SightlineError as error:
         console.fail(str(error), json="--json" in arguments)
         return ExitCode.COULD_NOT
     except KeyboardInterrupt:
         console.fail("interrupted", json="--json" in arguments)
         return ExitCode.COULD_NOT
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output went away (`| head`); nothing is left to say
+    except console.OutputRefusedError as error:
+        _forget_output()
+        if not isinstance(error.__cause__, BrokenPipeError):  # of `| head` nothing is to be said
+            console.fail(str(error), json=False)
         return ExitCode.COULD_NOT
+
+
+def _forget_output() -> None:
+    """What is still buffered for a standard output that nobody takes goes nowhere, so that the exit does not trip."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser(wanted: str) -> argparse.ArgumentParser:

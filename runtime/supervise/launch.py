@@ -15,8 +15,9 @@ from runtime.contracts.errors import RecordError, SightlineError
 from runtime.contracts.identity import new_drive_id
 from runtime.contracts.model import read_manifest
 from runtime.contracts.source import Pacing
+from runtime.contracts.topics import LEDGER
 from runtime.driving.progress import Progress, parse
-from runtime.record.drive import open_drive
+from runtime.record.drive import Drive, LedgerTotals, open_drive
 from runtime.supervise.plan import CONFIG_NAME, MODEL_NAME, make_plan, make_run_dir
 from runtime.supervise.run import DRIVING, supervise
 from runtime.supervise.supervisor import Restart, RunResult
@@ -101,25 +102,36 @@ def _summary(drive_dir: Path, drive_id: str, progress: Progress, result: RunResu
     warnings = []
     if progress.phase != "done":
         warnings.append(progress.error or _death(result))
+    # What the driving process said last; a record that holds more is nearer to the truth (it was killed meanwhile).
+    counted: Progress | LedgerTotals = progress
+    recorded = gaps = 0
     try:
         drive = open_drive(drive_dir)
-        recorded, gaps = drive.ledger().frames, sum(1 for _ in drive.gaps())
+        ledger, gaps = drive.ledger(), sum(1 for _ in drive.gaps())
+        recorded = ledger.frames
+        counted = ledger if recorded > progress.frames else progress
+        if recorded and not ledger.decided + ledger.late:
+            warnings.append(f"no frame was decided upon: {_first_reason(drive)}")
     except RecordError as error:
-        recorded, gaps = 0, 0
         warnings.append(str(error))
     return DriveSummary(
         drive=str(drive_dir),
         drive_id=drive_id,
-        frames=progress.frames,
-        decided=progress.decided,
-        late=progress.late,
-        dropped=progress.dropped,
+        frames=counted.frames,
+        decided=counted.decided,
+        late=counted.late,
+        dropped=counted.dropped,
         recorded=recorded,
         gaps=gaps,
         restarts=result.restarts,
         stopped_by=result.stopped_by,
         warning="; ".join(warnings),
     )
+
+
+def _first_reason(drive: Drive) -> str:
+    lines = (message.decode() for message in drive.messages(LEDGER))
+    return next((line.reason for line in lines if line.reason), "the ledger gives no reason")
 
 
 def _death(result: RunResult) -> str:

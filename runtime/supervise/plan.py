@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import tempfile
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def make_plan(
     *, drive_id: str, drive_dir: Path, run_dir: Path, source_uri: str, pacing: Pacing | None, config: Config
 ) -> RunPlan:
     """A plan with endpoints as `config.bus` says: sockets in the run folder, or tcp. Raises LinkError where the run
-    folder's path is too long for a socket, or a name is no text.
+    folder's path is too long for a socket, a name is no text, or a port is taken.
     """
     for what, text in (
         ("source", source_uri),
@@ -71,6 +72,7 @@ def make_plan(
 
     def endpoint(name: str, tcp: str) -> str:
         if config.bus.transport == "tcp":
+            _prove_free(tcp)
             return tcp
         path = str(run_dir / name)
         if len(os.fsencode(path)) > _IPC_PATH_BYTES:
@@ -101,6 +103,18 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _prove_free(endpoint: str) -> None:
+    """Refuse a tcp endpoint that somebody serves already, before there is a drive that its recorder cannot join."""
+    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+    address = host.strip("[]")
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as ZeroMQ does
+        try:
+            probe.bind((address, int(port)))
+        except (OSError, OverflowError) as error:
+            raise LinkError(f"{endpoint} cannot be served: {error}; choose another port under `bus:`") from error
 
 
 def write_plan(plan: RunPlan) -> Path:

@@ -6,6 +6,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -68,7 +69,7 @@ def test_the_proving_ground_repeats_itself_bit_for_bit_in_lockstep(tmp_path: Pat
 def test_in_real_time_a_slow_engine_makes_late_and_dropped_frames_and_the_sums_hold(tmp_path: Path) -> None:
     pytest.importorskip("onnx", reason="the slow network is made with the onnx package")
     model = tmp_path / "slow.onnx"
-    model.write_bytes(models.slow_policy())
+    model.write_bytes(models.slow_policy(passes=300))
     source = ROAD.format(seconds=4)
     config = tmp_path / "tight.yaml"
     config.write_text(f"model: {model}\ndecision:\n  deadline_ms: 1.0\n", encoding="utf-8")
@@ -220,3 +221,26 @@ def test_a_recurrent_network_runs_and_replays_and_starts_again_after_a_missing_f
 
     assert bits(5, "input", hidden.input) == bits(4, "output", hidden.output) != bits(0, "input", hidden.input)
     assert bits(7, "input", hidden.input) == bits(0, "input", hidden.input)
+
+
+def test_a_drive_that_decides_nothing_says_why(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(3):
+        (images / f"{number}.png").write_bytes(b"no picture")
+    code, summary = sightline("run", "--source", str(images), "--out", str(tmp_path))
+    assert code == 2
+    assert (summary["frames"], summary["dropped"], summary["recorded"]) == (3, 3, 3)
+    assert "no frame was decided upon" in summary["warning"]
+
+
+def test_a_port_that_is_taken_is_refused_before_there_is_a_drive(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config = tmp_path / "tcp.yaml"
+        config.write_text(f"bus:\n  transport: tcp\n  tcp_link: tcp://127.0.0.1:{port}\n", encoding="utf-8")
+        out = tmp_path / "drives"
+        code, answer = sightline("run", str(config), "--source", ROAD.format(seconds=1), "--out", str(out))
+    assert code == 2
+    assert f"tcp://127.0.0.1:{port}" in answer["error"]
+    assert not out.exists()

@@ -88,3 +88,18 @@ def test_the_command_refuses_to_start_where_another_package_shadows_ours(tmp_pat
     assert done.returncode == 2
     assert str(tmp_path / "export") in done.stderr
     assert "PYTHONPATH" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_an_output_that_takes_nothing_is_one_line_and_one_that_went_away_is_none() -> None:
+    command = [sys.executable, "-m", "sightline", "config"]
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("sightline: standard output cannot be written (No space left on device)")
+    assert done.stderr.count("\n") == 1
+    reader, writer = os.pipe()
+    os.close(reader)
+    gone = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (gone.returncode, gone.stderr) == (2, "")
