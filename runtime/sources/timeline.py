@@ -7,12 +7,15 @@ from runtime.contracts.units import NS_PER_MS, NS_PER_S
 NEW_RECORDING_NS = NS_PER_S
 """A step back this large is no jitter: another recording was appended."""
 
+_FARTHEST_NS = 2**62
+"""From the first frame, 146 years: the durable link carries no time beyond it."""
+
 
 class Timeline:
     """Places stamps one after the other. One that stands still or goes back is a problem, and gets the last place.
 
-    Where stamps go back by a second or more, another recording begins: from there on they are moved so that they
-    follow, `period_ns` after the last.
+    So does one more than a century away, as a damaged stamp is. Where stamps go back by a second or more, another
+    recording begins: from there on they are moved so that they follow, `period_ns` after the last.
     """
 
     def __init__(self, period_ns: int) -> None:
@@ -23,6 +26,8 @@ class Timeline:
     def place(self, stamp_ns: int) -> tuple[int, str]:
         """The time of a frame, and what is wrong with it, "" where nothing is."""
         t_ns = stamp_ns + self._shift_ns
+        if abs(t_ns) > _FARTHEST_NS:
+            return self.last_ns or 0, f"its time is {t_ns / NS_PER_S:.3g} s from the first frame's"
         if self.last_ns is None or t_ns > self.last_ns:
             self.last_ns = t_ns
             return t_ns, ""

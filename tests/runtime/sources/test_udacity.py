@@ -144,6 +144,14 @@ def test_time_that_stands_still_or_goes_back_is_declared(tmp_path: Path) -> None
     assert [item.t_source_ns // MS for item in items] == [0, 50, 50, 50, 100]
 
 
+def test_a_damaged_stamp_of_another_millennium_is_declared_and_the_times_go_on(tmp_path: Path) -> None:
+    recording(tmp_path, [line(1000), line(1050).replace("_2018_", "_9018_"), line(1100)], [1000, 1100])
+    items = read_all(opened(tmp_path))
+    assert isinstance(items[1], Missing)
+    assert items[1].reasons["front"] == "line 2: its time is 2.21e+11 s from the first frame's"
+    assert [item.t_source_ns // MS for item in items] == [0, 0, 100]
+
+
 def test_a_second_recording_goes_on_after_the_first(tmp_path: Path) -> None:
     times = [30_000, 30_050, 1000, 1050, 1100]
     recording(tmp_path, [line(at) for at in times], times)
