@@ -28,7 +28,6 @@ MAY_IMPORT = {
         "export",
         "proving_ground",
         "runtime.contracts",
-        "runtime.decision",
         "runtime.engines",
         "runtime.preprocess",
     ),
