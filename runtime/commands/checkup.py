@@ -14,17 +14,18 @@ from typing import Literal
 
 import msgspec
 
+from runtime.bus.ring import PictureRing
 from runtime.contracts import registry
 from runtime.contracts.clock import SystemClock, tie
 from runtime.contracts.config import DEFAULT_CONFIG, Config, load_config
 from runtime.contracts.engine import EngineRequest
-from runtime.contracts.errors import SightlineError
+from runtime.contracts.errors import LinkError, SightlineError
 from runtime.contracts.model import read_manifest
 from runtime.contracts.units import NS_PER_MS
 
 _PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pyzmq", "msgspec", "mcap")
 _FREE_GIB_WANTED = 5.0
-_SHARED_MIB_WANTED = 256
+_PICTURE_BYTES = 1280 * 720 * 3
 _SYNCS = 50
 _SYNC_BYTES = 1 << 20
 _SYNC_P99_MS_WANTED = 50.0
@@ -50,8 +51,9 @@ def checkup(config_path: Path | None, out: Path) -> tuple[Finding, ...]:
         config = None
     if config is not None:
         findings += [_engine(config, provider) for provider in config.engine.providers]
+        findings.append(_shared_memory(config))
     folder = _nearest_folder(out)
-    findings += [_disk(folder), _sync(folder), _shared_memory(), _clock()]
+    findings += [_disk(folder), _sync(folder), _clock()]
     return tuple(findings)
 
 
@@ -133,15 +135,14 @@ def _sync_times_ms(folder: Path) -> list[float]:
     return times_ms
 
 
-def _shared_memory() -> Finding:
-    shared = Path("/dev/shm")
-    if not shared.is_dir():
-        return Finding("shared memory", "warn", "no /dev/shm", "pictures go through the run's folder instead")
-    free_mib = shutil.disk_usage(shared).free / 2**20
-    found = f"{free_mib:.0f} MiB free in {shared}"
-    if free_mib < _SHARED_MIB_WANTED:
-        return Finding("shared memory", "warn", found, "in a container: docker run --shm-size=512m")
-    return Finding("shared memory", "ok", found)
+def _shared_memory(config: Config) -> Finding:
+    slots = config.record.picture_slots
+    try:
+        ring = PictureRing(slots, _PICTURE_BYTES)
+    except LinkError as error:
+        return Finding("shared memory", "fail", str(error), "a kernel from 3.17 on, or fewer record.picture_slots")
+    ring.close()
+    return Finding("shared memory", "ok", f"{slots} pictures of 1280x720 for the recorder")
 
 
 def _clock() -> Finding:
