@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import signal
 import sys
+import traceback
 from contextlib import closing
 from pathlib import Path
 from types import FrameType
@@ -47,11 +48,14 @@ class DrivingProcess:
         self._pacing: Pacing = plan.pacing or "lockstep"
         self._clock = SystemClock()
         self._stop = False
+        self._frames: PacedSource | None = None  # while it may be stopped
         self._told_ns = 0
 
     def stop(self, _signal: int, _frame: FrameType | None) -> None:
         """End in order: no frame more is taken from the source, those that have come are decided."""
-        self._stop = True
+        first, self._stop = not self._stop, True
+        if first and self._frames is not None:  # now and not after the next frame: there may be none
+            self._frames.stop()
 
     def run(self) -> Progress:
         """Drive to the end and return the totals. Raises SightlineError where driving cannot start or go on."""
@@ -61,7 +65,13 @@ class DrivingProcess:
         with closing(_open_engine(plan)) as engine:
             source = open_source(SourceRequest(plan.source_uri, manifest.cameras, self._pacing))
             with closing(paced(source, self._pacing, self._clock)) as frames:
-                return self._drive(manifest, engine, source, frames)
+                self._frames = frames
+                if self._stop:
+                    frames.stop()
+                try:
+                    return self._drive(manifest, engine, source, frames)
+                finally:
+                    self._frames = None
 
     def _drive(self, manifest: Manifest, engine: Engine, source: Source, frames: PacedSource) -> Progress:
         plan, config = self._plan, self._plan.config
@@ -78,18 +88,24 @@ class DrivingProcess:
             driver = Driver(manifest, policy, vehicle, self._clock, deadline_ns)
             error, patience_s = "", _SEAL_WAIT_S
             try:
-                reason = drive(frames, driver, hand_over, lambda: self._after_frame(hand_over))
+                drive(frames, driver, hand_over, lambda: self._after_frame(hand_over))
             except SightlineError as failure:
-                error = reason = str(failure)
+                error = str(failure)
                 patience_s = _LAST_CALL_S if isinstance(failure, LinkError) else _SEAL_WAIT_S
+            except Exception as failure:  # noqa: BLE001  (a defect, maybe of a source from outside: what led to it must be kept)
+                traceback.print_exc()
+                error = (
+                    f"a defect ended the drive: {type(failure).__name__}: {failure}; report it with what stands above"
+                )
+            if error:
                 hand_over.event("drive.failed", error, level=4)
             hand_over.health(now=True)
-            hand_over.close(reason)
+            hand_over.close(error or ("stopped" if self._stop else "the source ended"))
             unsealed = link.finish(patience_s)
             return self._progress(hand_over, error or unsealed or "", sealed=unsealed is None)
 
-    def _after_frame(self, hand_over: HandOver) -> bool:
-        """Tell the parent, wait for the recorder's credit in lockstep; False where the drive is to end."""
+    def _after_frame(self, hand_over: HandOver) -> None:
+        """Tell the parent; in lockstep, wait for the recorder's credit. Raises LinkError where that does not come."""
         now_ns = self._clock.monotonic_ns()
         if now_ns - self._told_ns >= _PROGRESS_PERIOD_NS:
             self._told_ns = now_ns
@@ -102,7 +118,6 @@ class DrivingProcess:
                         f"the recorder took nothing for {_RECORDER_PATIENCE_S:g} s, and in lockstep the drive waits "
                         "for it; see what it said above (a full disk? an endpoint in use?)"
                     )
-        return not self._stop
 
     def _progress(self, hand_over: HandOver, error: str | None = None, *, sealed: bool = False) -> Progress:
         tally = hand_over.tally

@@ -78,10 +78,9 @@ class Driver:
         return f"decided {latency_ns / NS_PER_MS:.1f} ms after capture, deadline {self.deadline_ns / NS_PER_MS:.1f} ms"
 
 
-def drive(frames: PacedSource, driver: Driver, hand_over: HandOver, after_frame: Callable[[], bool]) -> str:
-    """Drive until the source ends, or until `after_frame` answers False and what has come is dealt with. Says which."""
+def drive(frames: PacedSource, driver: Driver, hand_over: HandOver, after_frame: Callable[[], None]) -> None:
+    """Drive until the source ends, or is stopped and what has come is dealt with."""
     memory = driver.policy.initial_memory()
-    reason = "the source ended"
     for delivery in frames:
         if isinstance(delivery.item, Missing):
             hand_over.dropped(delivery.item, delivery.item.reasons, delivery.t_capture_ns)
@@ -89,7 +88,4 @@ def drive(frames: PacedSource, driver: Driver, hand_over: HandOver, after_frame:
         else:
             memory = driver.frame(delivery, delivery.item, memory, hand_over)
         hand_over.health()
-        if not after_frame():
-            reason = "stopped"
-            frames.stop()
-    return reason
+        after_frame()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -10,8 +12,53 @@ import numpy as np
 import pytest
 
 from runtime.contracts.config import DEFAULT_CONFIG, load_config
+from runtime.contracts.messages import Event
+from runtime.contracts.source import Capture, Pacing
+from runtime.contracts.topics import EVENT
 from runtime.driving import __main__ as driving
-from runtime.supervise.plan import make_plan
+from runtime.record.drive import open_drive
+from runtime.sources import pacing as pacing_module
+from runtime.supervise.plan import RunPlan, make_plan, make_run_dir
+from tests.runtime.record.recording import RecorderProcess
+
+
+def a_plan(tmp_path: Path, source_uri: str, pacing: Pacing) -> RunPlan:
+    """A run with its folder, model and configuration."""
+    config, drive_dir = load_config(Path(DEFAULT_CONFIG)), tmp_path / "drive"
+    drive_dir.mkdir()
+    plan = make_plan(
+        drive_id="d",
+        drive_dir=drive_dir,
+        run_dir=make_run_dir(),
+        source_uri=source_uri,
+        pacing=pacing,
+        config=config,
+    )
+    shutil.copyfile(config.model, plan.model_path)
+    plan.config_path.write_text("", encoding="utf-8")
+    return plan
+
+
+class CallingSource:
+    """Two captures; whoever asks for a third gets what a test does then."""
+
+    uri = "calling://"
+    vehicle = None
+    clock_domain = "file"
+    expected_captures = None
+
+    def __init__(self, third: Callable[[], None]) -> None:
+        self._third, self._next = third, 0
+
+    def read(self) -> Capture | None:
+        sequence, self._next = self._next, self._next + 1
+        if sequence == 2:
+            self._third()
+            return None
+        return Capture(sequence, sequence, {"front": np.zeros((66, 200, 3), np.uint8)})
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def test_in_lockstep_a_recorder_that_never_comes_ends_the_drive_and_says_so(
@@ -19,23 +66,58 @@ def test_in_lockstep_a_recorder_that_never_comes_ends_the_drive_and_says_so(
 ) -> None:
     monkeypatch.setattr(driving, "_RECORDER_PATIENCE_S", 0.3)
     monkeypatch.setattr(driving, "_LAST_CALL_S", 0.1)
-    config = load_config(Path(DEFAULT_CONFIG))
-    images, drive_dir = tmp_path / "images", tmp_path / "drive"
+    images = tmp_path / "images"
     images.mkdir()
-    drive_dir.mkdir()
-    for i in range(config.record.credit + 8):
+    plan = a_plan(tmp_path, str(images), "lockstep")
+    frames = plan.config.record.credit + 8
+    for i in range(frames):
         cv2.imwrite(str(images / f"{i:03}.png"), np.zeros((66, 200, 3), np.uint8))
-    plan = make_plan(
-        drive_id="d",
-        drive_dir=drive_dir,
-        run_dir=tmp_path,
-        source_uri=str(images),
-        pacing="lockstep",
-        config=config,
-    )
-    shutil.copyfile(config.model, plan.model_path)
-    plan.config_path.write_text("", encoding="utf-8")
     progress = driving.DrivingProcess(plan).run()
     assert progress.phase == "failed"
     assert "the recorder took nothing for 0.3 s" in progress.error
-    assert 0 < progress.frames < config.record.credit + 8
+    assert 0 < progress.frames < frames
+
+
+@pytest.mark.parametrize("pacing", ["lockstep", "real-time"])
+def test_a_defect_in_a_source_ends_the_drive_in_order_with_its_reason_in_the_record(
+    pacing: Pacing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("by the source")
+
+    plan = a_plan(tmp_path, "calling://", pacing)
+    monkeypatch.setattr(driving, "open_source", lambda _: CallingSource(fail))
+    with RecorderProcess(plan) as recorder:
+        progress = driving.DrivingProcess(plan).run()
+        assert recorder.end() == 0
+    assert (progress.phase, progress.frames, progress.sealed) == ("failed", 2, True)
+    assert "ZeroDivisionError: by the source" in progress.error
+    drive = open_drive(Path(plan.drive_dir))
+    events: list[Event] = [message.decode() for message in drive.messages(EVENT)]
+    assert [event.message for event in events if event.kind == "drive.failed"] == [progress.error]
+    closing = drive.closing()
+    assert closing is not None
+    assert (closing.frames, drive.ledger().frames, list(drive.gaps())) == (2, 2, [])
+
+
+def test_a_drive_whose_source_gives_nothing_more_is_stopped_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pacing_module, "_HANG_TIMEOUT_S", 0.05)
+    released = threading.Event()
+    plan = a_plan(tmp_path, "calling://", "real-time")
+    process = driving.DrivingProcess(plan)
+
+    def hang() -> None:
+        process.stop(0, None)
+        released.wait()
+
+    monkeypatch.setattr(driving, "open_source", lambda _: CallingSource(hang))
+    with RecorderProcess(plan) as recorder:
+        progress = process.run()
+        released.set()
+        assert recorder.end() == 0
+    assert (progress.phase, progress.frames) == ("done", 2)
+    closing = open_drive(Path(plan.drive_dir)).closing()
+    assert closing is not None
+    assert closing.reason == "stopped"
