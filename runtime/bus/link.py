@@ -124,9 +124,9 @@ class LinkSender:
         Beyond the bounds the oldest unsent set is given up.
         """
         sequence = self._next
-        self._next += 1
         message = MessageSet(self._session, sequence, frame_sequence, t_source_ns, tuple(payloads), pictures)
         kept = _Kept(sequence, sequence, link.encode(message), pictures)
+        self._next += 1  # a set that could not be encoded leaves no hole
         self._unsent.append(kept)
         self._kept_bytes += len(kept.data)
         if len(kept.data) <= self._config.link_mib * _MIB:  # a larger one never has room: there is nothing to wait for
@@ -155,7 +155,8 @@ class LinkSender:
     def finish(self, timeout_s: float) -> str | None:
         """Wait until everything is on the disk and the record is sealed: None, or why it is not.
 
-        `timeout_s` bounds the time without progress.
+        `timeout_s` bounds the time without an acknowledgement, and the sealing as a whole: a recorder that starts again
+        and again on a full disk answers each time.
         """
         while self.waiting or self._lost_from is not None:
             before = self._acknowledged_count
@@ -164,7 +165,7 @@ class LinkSender:
         farewell = link.encode(Finish(self._session, self._next))
         deadline_ns = self._clock.monotonic_ns() + int(timeout_s * NS_PER_S)
         while not self._finished:
-            if self._clock.monotonic_ns() > max(deadline_ns, self._heard_ns + int(timeout_s * NS_PER_S)):
+            if self._clock.monotonic_ns() > deadline_ns:
                 return f"everything is on the disk, but the recorder did not seal the record in {timeout_s:g} s"
             self._try_send(farewell)
             self._wait(lambda: self._finished, _SILENCE_NS / NS_PER_S)

@@ -211,6 +211,24 @@ def test_finish_says_why_where_nobody_answers(sender: LinkSender) -> None:
     assert sender.finish(0.1) == "the recorder acknowledged none of 3 message sets in 0.1 s"
 
 
+def test_finish_does_not_wait_for_ever_on_a_recorder_that_answers_and_never_seals(
+    peer: Peer, sender: LinkSender
+) -> None:
+    over = threading.Event()
+
+    def recorder() -> None:
+        while not over.is_set():
+            if isinstance(peer.receive(50), Finish):
+                peer.answer(Acknowledge(SESSION, 0, 4))
+
+    thread = threading.Thread(target=recorder)
+    thread.start()
+    said = sender.finish(0.5)
+    over.set()
+    thread.join()
+    assert said == "everything is on the disk, but the recorder did not seal the record in 0.5 s"
+
+
 def test_nonsense_from_the_other_end_is_counted_and_changes_nothing(peer: Peer, sender: LinkSender) -> None:
     hand_over(sender, 3)
     assert peer.receive() is not None
