@@ -77,7 +77,7 @@ def _steering(image: Image, unit: float, angle: float | None, asked: float | Non
     write(image, shown, (centre[0], 84 * unit), size, Ink(TEXT, BOLD, "centre"))
     write(image, f"steering {way}".strip(), (centre[0], 103 * unit), 12.5 * unit, Ink(MUTED, align="centre"))
     scale = f"{math.degrees(full_scale):.0f}°"
-    for side, colour in ((-60.0, UP), (60.0, DOWN)):
+    for side, colour in ((60.0, UP), (-60.0, DOWN)):
         x, y = _on_dial(centre, radius, side)
         write(image, scale, (x, y + 19 * unit), 10 * unit, Ink(colour, align="centre"))
 
@@ -115,19 +115,19 @@ def _words(image: Image, unit: float, readings: Readings) -> None:
 
 
 def _legend(image: Image, unit: float, left: float, readings: Readings) -> None:
-    y = 104 * unit
-    words = readings.legend_down
-    write(image, words, (left, y), 11.5 * unit, Ink(DOWN, MEDIUM))
+    y = 104 * unit  # left stands on the left, as in the picture above
+    words = readings.legend_up
+    write(image, words, (left, y), 11.5 * unit, Ink(UP, MEDIUM))
     x = left + text_width(words, 11.5 * unit, MEDIUM) + 8 * unit
     steps = 60
     for i in range(steps):
-        part = 2 * i / (steps - 1) - 1
+        part = 1 - 2 * i / (steps - 1)
         mixed = np.array(GROUND) * (1 - abs(part)) + np.array(UP if part > 0 else DOWN) * abs(part)
         from_x, to_x = round(x + i * 2 * unit), round(x + (i + 1) * 2 * unit)
         cv2.rectangle(image, (from_x, round(y - 9 * unit)), (to_x, round(y)), tuple(mixed.tolist()), -1)
     x += steps * 2 * unit + 8 * unit
-    write(image, readings.legend_up, (x, y), 11.5 * unit, Ink(UP, MEDIUM))
-    x += text_width(readings.legend_up, 11.5 * unit, MEDIUM) + 12 * unit
+    write(image, readings.legend_down, (x, y), 11.5 * unit, Ink(DOWN, MEDIUM))
+    x += text_width(readings.legend_down, 11.5 * unit, MEDIUM) + 12 * unit
     write(image, readings.legend, (x, y), 11.5 * unit, Ink(MUTED))
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from review.drawing import Moment, Setting, draw, full_size, size_of
+from review.heat import DOWN, UP
 from review.lettering import Image
 from review.overlay import Selection, frame_at, write_pictures, write_video
-from review.panel import BAD
+from review.panel import BAD, Readings, panel
 from runtime.commands.main import main
 from runtime.contracts.errors import RecordError, UsageError
 from runtime.contracts.messages import Decision, GroundTruth, Proposal
@@ -66,6 +67,16 @@ def test_a_dropped_frame_shows_that_and_no_road(drive: Path, tmp_path: Path) -> 
     assert (np.abs(dropped.astype(int) - BAD).max(axis=2) < 12).any()
     assert not (np.abs(seen.astype(int) - BAD).max(axis=2) < 12).any()
     assert dropped[40:480].std() < seen[40:480].std() / 2
+
+
+def test_the_colour_of_left_stands_on_the_left_of_dial_and_legend() -> None:
+    shown = panel(960, 1.0, Readings(None, "", None, False, 0.1, 5.0, "full", "pulls left", "pulls right"))
+
+    def mean_x(part: Image, colour: tuple[int, int, int]) -> float:
+        return float(np.nonzero(np.abs(part.astype(int) - colour).max(axis=2) < 40)[1].mean())
+
+    for part in (shown[:, :190], shown[:, 360:]):
+        assert mean_x(part, UP) < mean_x(part, DOWN)
 
 
 def test_every_nth_and_from_to_choose_frames(drive: Path, tmp_path: Path) -> None:
