@@ -49,7 +49,7 @@ class Pulls:
 def pulls(values: Grid) -> Pulls:
     """Sum a map by zones. Cells that are NaN or infinite are left out and counted.
 
-    The sums run cell by cell in float64 (`np.bincount`), so they are the same bits on every machine.
+    The sums run cell by cell and zone by zone in float64, so they are the same bits on every machine and Python.
     """
     flat = values.ravel()
     finite = np.isfinite(flat)
@@ -59,7 +59,7 @@ def pulls(values: Grid) -> Pulls:
     zone = _zone_of_cell(*values.shape)
     net = np.bincount(zone, weights=flat, minlength=len(ZONES)).tolist()
     absolute = np.bincount(zone, weights=np.abs(flat), minlength=len(ZONES)).tolist()
-    total, whole = sum(net), sum(absolute)
+    total, whole = _sum(net), _sum(absolute)
     share = [part / whole if 0.0 < whole < math.inf else 0.0 for part in absolute]
     zones = tuple(map(ZonePull, ZONES, net, share))
     return Pulls(zones, total, (whole + total) / 2, (total - whole) / 2, bad)
@@ -126,6 +126,14 @@ def _way(pull: float, target: OutputQuantity) -> str:
     if target == "steering_angle_rad":
         return "left" if pull > 0 else "right"
     return "faster" if pull > 0 else "slower"
+
+
+def _sum(parts: list[float]) -> float:
+    """One after the other: from Python 3.12 on, the built-in sum() compensates its rounding, and gives other bits."""
+    total = 0.0
+    for part in parts:
+        total += part
+    return total
 
 
 @lru_cache(maxsize=16)
