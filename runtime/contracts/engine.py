@@ -27,7 +27,7 @@ class EngineFingerprint(msgspec.Struct, frozen=True):
     threads: int
     optimisation: str
     processor: str  # CPU model and vector extensions, or GPU and its compute capability
-    system: str  # operating system and machine
+    system: str  # operating system, machine, C library (its atan and exp round in their own way)
     plan_sha256: str = ""
 
 

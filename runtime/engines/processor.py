@@ -54,5 +54,5 @@ def nvidia_gpus() -> str:
 
 
 def system() -> str:
-    """Operating system and machine, e.g. `Linux x86_64`."""
-    return f"{platform.system()} {platform.machine()}"
+    """Operating system, machine, and the C library whose mathematics is used, e.g. `Linux x86_64 glibc 2.36`."""
+    return " ".join(filter(None, (platform.system(), platform.machine(), *platform.libc_ver())))
