@@ -73,17 +73,6 @@ def values_of(attribution: Attribution) -> Grid:
     return np.array([[float(value) for value in row] for row in attribution.values], dtype=np.float64)
 
 
-def cell_in_model_input(attribution: Attribution, row: int, column: int) -> Box:
-    """The tile of one cell in the model input: a stride wide and high around its centre, so that tiles do not overlap.
-
-    What the cell sees is larger: `field_*_px`.
-    """
-    y = attribution.origin_y_px + row * attribution.stride_y_px
-    x = attribution.origin_x_px + column * attribution.stride_x_px
-    half_y, half_x = attribution.stride_y_px / 2, attribution.stride_x_px / 2
-    return Box(x - half_x, y - half_y, x + half_x, y + half_y)
-
-
 def to_camera(box: Box, image: ImageInput, width_px: int, height_px: int) -> Box:
     """A rectangle of the model input in the camera's picture: back through the input's resize and crop."""
     crop = image.crop

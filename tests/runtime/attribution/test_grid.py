@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from runtime.attribution.grid import Box, cell_in_model_input, message, scaled, to_camera, values_of
+from runtime.attribution.grid import Box, message, scaled, to_camera, values_of
 from runtime.contracts.errors import ModelError
 from runtime.contracts.model import AttributionOutput, Crop, ImageInput
 from runtime.contracts.topics import ATTRIBUTION
@@ -51,13 +51,6 @@ def test_a_map_survives_the_wire_with_nan_infinity_and_every_bit() -> None:
     assert np.isnan(back[0, 0])
     assert back.ravel()[1:].tobytes() == raw.ravel()[1:].tobytes()
     assert (sent.image, sent.camera, sent.target) == ("image", "front", "steering_angle_rad")
-
-
-def test_tiles_touch_and_are_centred_where_the_manifest_says() -> None:
-    sent = message(0, 0, np.zeros((3, 20)), CONTRACT, IMAGE)
-    first, second = cell_in_model_input(sent, 0, 0), cell_in_model_input(sent, 1, 1)
-    assert first == Box(18.0, 18.0, 26.0, 26.0)
-    assert (first.right_px, first.bottom_px) == (second.left_px, second.top_px)
 
 
 def test_the_whole_model_input_is_the_whole_crop_of_the_camera() -> None:
