@@ -1,7 +1,8 @@
 """A video file as a source, decoded by FFmpeg through OpenCV.
 
-A frame's time is its presentation time from the first; a stream without times gets its nominal rate's. Pictures are
-upright as the file's rotation says. Nothing is known of the vehicle.
+A frame's time is its presentation time from the first. A bare stream without a container (.h264 and its kin) has no
+times: where FFmpeg makes none that go on, frames follow one another by its nominal rate (25 Hz, if none is told).
+Pictures are upright as the file's rotation says. Nothing is known of the vehicle.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from runtime.sources.location import DEFAULT_FRAME_RATE_HZ, located
 from runtime.sources.quiet import quiet
 from runtime.sources.timeline import Timeline
 from runtime.sources.video_sizes import NO_PTS, VideoSizes
+from runtime.sources.wholeness import Wholeness, is_without_times
 
 _MAX_FRAME_RATE_HZ = 1000.0
 _MAX_FAILURES = 256  # packets in a row that do not decode: behind them is nothing
@@ -44,15 +46,13 @@ def open_source(request: SourceRequest) -> VideoSource:
         raise SourceError(f"source {request.uri!r} is an empty file")
     # An absolute path cannot be taken for a protocol's URL.
     path = location.path.resolve()
-    return VideoSource(request, _opened(path, request.uri), VideoSizes(path), promise(path))
+    return VideoSource(request, _opened(path, request.uri), path, promise(path))
 
 
 class VideoSource:
     """One camera whose frames come out of a video decoder."""
 
-    def __init__(
-        self, request: SourceRequest, video: cv2.VideoCapture, sizes: VideoSizes, promised: Promise | None
-    ) -> None:
+    def __init__(self, request: SourceRequest, video: cv2.VideoCapture, path: Path, promised: Promise | None) -> None:
         self._uri = request.uri
         self._camera = request.cameras[0]
         self._video: cv2.VideoCapture | None = video
@@ -61,7 +61,10 @@ class VideoSource:
         self._pending: deque[Capture | Missing] = deque()
         self._sequence = 0
         self._timeline = Timeline(round(self._period_ns))
-        self._sizes = sizes
+        self._without_times = is_without_times(path)
+        self._last_pts = -math.inf
+        self._sizes = VideoSizes(path, self._without_times)
+        self._wholeness = Wholeness(path, self._period_ns)
         self._first_size: Size | None = None
         # Only whoever decodes a frame knows that there is one.
         if not video.grab():
@@ -144,28 +147,43 @@ class VideoSource:
         return Capture(self._take_sequence(), t_source_ns, {self._camera: np.asarray(picture, np.uint8)})
 
     def _stamp_ns(self, video: cv2.VideoCapture) -> int:
-        # Of the frame that was grabbed last. Its PTS is far below zero where the stream has none (AV_NOPTS_VALUE).
-        time_ms, last_ns = video.get(cv2.CAP_PROP_POS_MSEC), self._timeline.last_ns
-        if video.get(cv2.CAP_PROP_PTS) < NO_PTS or not math.isfinite(time_ms):
-            return 0 if last_ns is None else last_ns + round(self._period_ns)
-        return round(time_ms * NS_PER_MS)
+        # Of the frame that was grabbed last. Its PTS is far below zero where the stream has none (AV_NOPTS_VALUE);
+        # where only the last frame of all has none, OpenCV keeps the PTS before it and says time zero.
+        time_ms, pts, last_ns = video.get(cv2.CAP_PROP_POS_MSEC), video.get(cv2.CAP_PROP_PTS), self._timeline.last_ns
+        untold = (
+            pts < NO_PTS or not math.isfinite(time_ms) or (time_ms == 0.0 and pts == self._last_pts and bool(last_ns))
+        )
+        self._last_pts = pts
+        stamp_ns = None if untold else round(time_ms * NS_PER_MS)
+        if last_ns is None:
+            return stamp_ns or 0
+        if stamp_ns is None or (self._without_times and stamp_ns <= last_ns):
+            return last_ns + round(self._period_ns)
+        return stamp_ns
 
     def _declare_gap(self, last_ns: int, t_source_ns: int, failures: int) -> None:
-        """Frames between two decoded ones: by their times where an index tells the period, else as counted."""
-        lost, promised = failures, self._promised
-        if promised is not None and promised.period_ns is not None:
-            lost = round((t_source_ns - last_ns) / promised.period_ns) - 1
-        if promised is not None:
+        """Frames between two decoded ones: by their times where an index tells the period or the file is damaged, else
+        as counted."""
+        lost, promised, reason = failures, self._promised, "it does not decode"
+        if promised is None:
+            gone, why = self._wholeness.gone_between(last_ns, t_source_ns)
+            lost, reason = (gone, why) if gone > lost else (lost, reason)
+        else:
+            if promised.period_ns is not None:
+                lost = round((t_source_ns - last_ns) / promised.period_ns) - 1
             lost = min(lost, promised.frames - self._sequence - 1)
         between_ns = (t_source_ns - last_ns) / (lost + 1) if lost > 0 else 0.0
-        self._declare(last_ns, between_ns, lost, "it does not decode")
+        self._declare(last_ns, between_ns, lost, reason)
 
     def _declare_rest(self) -> None:
-        """Frames that the index promises after the last that decoded."""
+        """Frames after the last that decoded: those that an index promises, or that a file which is cut short lost."""
+        last_ns = self._timeline.last_ns or 0
         if self._promised is not None:
             reason = f"the file's index promises {self._promised.frames} frames, and nothing decodes after this many"
             left = self._promised.frames - self._sequence
-            self._declare(self._timeline.last_ns or 0, self._period_ns, left, reason)
+        else:
+            left, reason = self._wholeness.gone_after(last_ns)
+        self._declare(last_ns, self._period_ns, left, reason)
 
     def _declare(self, last_ns: int, between_ns: float, count: int, reason: str) -> None:
         for i in range(1, count + 1):

@@ -26,7 +26,8 @@ class VideoSizes:
     within their recording. Without times, packets and frames are counted.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, without_times: bool) -> None:
+        self._without_times = without_times
         self._packets = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, _PACKETS_AS_THEY_ARE])
         fourcc = int(self._packets.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
         self._codec = fourcc.to_bytes(4, "little").decode("latin-1").lower()
@@ -40,7 +41,7 @@ class VideoSizes:
         """The size of the next frame, shown at `pts`; None where it is not declared in a way that is known."""
         self._asked += 1
         recording, last = self._shown
-        pts = self._asked if pts < NO_PTS else pts
+        pts = self._asked if self._without_times or pts < NO_PTS else pts
         self._shown = (recording + 1 if pts < last else recording, pts)
         while not self._ended and self._newest <= self._shown and self._read < self._asked + _MAX_AHEAD:
             self._read_packet()
@@ -59,7 +60,7 @@ class VideoSizes:
             return
         self._read += 1
         pts = self._packets.get(cv2.CAP_PROP_PTS)
-        pts = self._read if pts < NO_PTS else pts
+        pts = self._read if self._without_times or pts < NO_PTS else pts
         found, packet = self._packets.retrieve()
         size = coded_size(self._codec, packet.tobytes()) if found and packet is not None else None
         recording, newest = self._newest
