@@ -37,6 +37,7 @@ from runtime.contracts.topics import (
     Topic,
 )
 from runtime.contracts.units import s_from_ns
+from runtime.record.belonging import common_header
 from runtime.record.reading import RecordedMessage, read_contents, read_messages
 from runtime.record.segment import SegmentFile, SegmentNote, find_note, segment_files
 from runtime.supervise.plan import CONFIG_NAME, MODEL_NAME
@@ -252,7 +253,11 @@ class Drive:
 
 
 def open_drive(path: Path) -> Drive:
-    """Open a drive's folder. Raises RecordError where it is none, or its first segment is damaged."""
+    """Open a drive's folder.
+
+    Raises RecordError where it is none, its first segment is damaged, or its segments are not those of one drive, each
+    once. Another damaged segment is named when it is read.
+    """
     if not path.is_dir():
         raise RecordError(
             f"{path} is no drive: a drive is a folder of MCAP segments, as `sightline run --out` makes it"
@@ -260,7 +265,7 @@ def open_drive(path: Path) -> Drive:
     files = segment_files(path)
     if not files:
         raise RecordError(f"{path} holds no segment (segment-NNNN.mcap): nothing was recorded there, or it was moved")
-    for file in files:
-        for message in read_messages(file, (HEADER,)):
-            return Drive(path, files, message.decode())
-    raise RecordError(f"{path} has no header in any segment: it is not known how to read its times")
+    header = common_header(files)
+    if header is None:
+        raise RecordError(f"{path} has no header in any segment: it is not known how to read its times")
+    return Drive(path, files, header)

@@ -16,9 +16,9 @@ from mcap.records import Chunk
 from mcap.stream_reader import StreamReader, get_chunk_data_stream
 
 from runtime.contracts.errors import RecordError
-from runtime.contracts.topics import Topic, find_topic
+from runtime.contracts.topics import HEADER, STORED, Topic, find_topic
 from runtime.record import scan
-from runtime.record.segment import DAMAGE, SegmentFile
+from runtime.record.segment import DAMAGE, SegmentFile, damaged
 
 _MAX_RECORD_BYTES = 1 << 30
 
@@ -33,6 +33,7 @@ class RecordedMessage:
     publish_time_ns: int
     sequence: int
     data: bytes
+    place: int = 0  # how many messages of all topics lie between the mark before it and this one; headers do not count
 
     def decode(self) -> Any:
         """The message, as the topics table types it. Raises RecordError."""
@@ -63,14 +64,14 @@ def read_messages(file: SegmentFile, rows: Collection[Topic] | None = None) -> I
 
     Topics that this version does not know are passed over. Raises RecordError naming a damaged segment.
     """
-    channels: dict[int, tuple[str, Topic]] = {}
+    reader = _Reader(file.path, rows)
     if file.sealed:
         for content in _chunks(file.path):
-            yield from _from_buffer(content, 0, channels, rows, file.path)
+            yield from reader.messages(content, 0)
         return
     try:
         with scan.mapped(file.path) as buffer:
-            yield from _from_buffer(buffer, len(scan.MAGIC), channels, rows, file.path)
+            yield from reader.messages(buffer, len(scan.MAGIC))
     except OSError as error:
         raise RecordError(f"the journal {file.path} cannot be read: {error.strerror}") from error
 
@@ -83,7 +84,7 @@ def read_contents(file: SegmentFile) -> Contents:
         with file.path.open("rb") as stream:
             summary = make_reader(stream).get_summary()
     except (OSError, *DAMAGE) as error:
-        raise RecordError(f"the segment {file.path} is damaged: {error}") from error
+        raise damaged(file.path, error) from error
     if summary is None or summary.statistics is None:
         raise RecordError(f"the segment {file.path} is damaged: it has no summary")
     statistics = summary.statistics
@@ -124,36 +125,51 @@ def _chunks(path: Path) -> Iterator[bytes]:
                     content, size = get_chunk_data_stream(record, validate_crc=True)
                     yield content.read(size)
     except (OSError, *DAMAGE) as error:
-        raise RecordError(
-            f"the segment {path} is damaged: {error}; other segments of the drive may be whole"
-        ) from error
+        raise damaged(path, error) from error
 
 
-def _from_buffer(
-    buffer: scan.Buffer,
-    start: int,
-    channels: dict[int, tuple[str, Topic]],
-    rows: Collection[Topic] | None,
-    path: Path,
-) -> Iterator[RecordedMessage]:
-    try:
-        for found in scan.records(buffer, start, len(buffer)):
-            if found.opcode == scan.OP_CHANNEL:
-                channel = scan.channel(buffer, found)
-                row = find_topic(channel.topic)
-                if row is not None and (rows is None or row in rows):
-                    channels[channel.id] = (channel.topic, row)
-            elif found.opcode == scan.OP_MESSAGE:
-                known = channels.get(scan.channel_id(buffer, found))
-                if known is not None:
-                    message = scan.message(buffer, found)
-                    yield RecordedMessage(
-                        known[0],
-                        known[1],
-                        message.log_time_ns,
-                        message.publish_time_ns,
-                        message.sequence,
-                        message.data,
-                    )
-    except (struct.error, UnicodeDecodeError) as error:
-        raise RecordError(f"the segment {path} is damaged: {error}") from error
+class _Reader:
+    """Goes through one segment's records, chunk after chunk, and keeps its channels and the place in the set."""
+
+    def __init__(self, path: Path, rows: Collection[Topic] | None) -> None:
+        self._path, self._rows = path, rows
+        self._channels: dict[int, tuple[str, Topic]] = {}
+        self._headers: set[int] = set()
+        self._marks: set[int] = set()
+        self._place = 0
+
+    def messages(self, buffer: scan.Buffer, start: int) -> Iterator[RecordedMessage]:
+        """The messages of the wanted rows from `start` to the buffer's end. Raises RecordError."""
+        try:
+            for found in scan.records(buffer, start, len(buffer)):
+                if found.opcode == scan.OP_CHANNEL:
+                    self._register(scan.channel(buffer, found))
+                elif found.opcode == scan.OP_MESSAGE:
+                    channel = scan.channel_id(buffer, found)
+                    known = self._channels.get(channel)
+                    if known is not None:
+                        message = scan.message(buffer, found)
+                        yield RecordedMessage(
+                            known[0],
+                            known[1],
+                            message.log_time_ns,
+                            message.publish_time_ns,
+                            message.sequence,
+                            message.data,
+                            self._place,
+                        )
+                    if channel in self._marks:
+                        self._place = 0
+                    elif channel not in self._headers:
+                        self._place += 1
+        except (struct.error, UnicodeDecodeError) as error:
+            raise damaged(self._path, error) from error
+
+    def _register(self, channel: scan.Channel) -> None:
+        row = find_topic(channel.topic)
+        if row is STORED:
+            self._marks.add(channel.id)
+        elif row is HEADER:
+            self._headers.add(channel.id)
+        if row is not None and (self._rows is None or row in self._rows):
+            self._channels[channel.id] = (channel.topic, row)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import zstandard
-from mcap.exceptions import McapError
+from mcap.exceptions import EndOfFile, McapError
 from mcap.reader import make_reader
 from mcap.writer import CompressionType, Writer
 
@@ -39,6 +39,15 @@ DAMAGE = (
     MemoryError,
 )
 """What the MCAP library raises on bytes that a damaged file may hold."""
+
+
+def damaged(path: Path, error: BaseException) -> RecordError:
+    """The error of a segment whose bytes are not what was written, with a reason in words."""
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    if isinstance(error, EndOfFile):
+        reason = "it ends in the middle of a record"
+    words = reason or type(error).__name__
+    return RecordError(f"the segment {path} is damaged: {words}; other segments of the drive may be whole")
 
 
 class SegmentNote(msgspec.Struct, frozen=True):
@@ -188,7 +197,7 @@ def find_note(path: Path) -> SegmentNote | None:
                     values = {**metadata.metadata, "recovered": metadata.metadata.get("recovered") == "True"}
                     return msgspec.convert(values, SegmentNote, strict=False)
     except (OSError, *DAMAGE) as error:
-        raise RecordError(f"the segment {path} is damaged: {error}") from error
+        raise damaged(path, error) from error
     return None
 
 
@@ -199,5 +208,5 @@ def read_header(path: Path) -> bytes | None:
             for _, _, message in make_reader(file, validate_crcs=True).iter_messages(topics=[HEADER.name]):
                 return message.data
     except (OSError, *DAMAGE) as error:
-        raise RecordError(f"the segment {path} is damaged: {error}") from error
+        raise damaged(path, error) from error
     return None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from runtime.contracts.topics import HEADER, LEDGER, MODEL_INPUT, PICTURE
 from runtime.record.drive import open_drive
 from runtime.record.segment import read_note, sealed_path
 from runtime.record.store import DriveStore
-from tests.runtime.record.recording import PERIOD_NS, UTC_ORIGIN_NS, an_input
+from tests.runtime.record.recording import PERIOD_NS, UTC_ORIGIN_NS, a_header, an_input
 from tests.runtime.record.test_store import SESSION, write
 
 
@@ -96,6 +98,44 @@ def test_a_file_that_only_has_a_segments_name_is_refused(tmp_path: Path, content
     sealed_path(tmp_path, 0).write_bytes(content)
     with pytest.raises(RecordError, match=r"segment-0000\.mcap is damaged"):
         open_drive(tmp_path)
+
+
+@pytest.mark.parametrize("index", [4, 9])
+def test_a_segment_that_was_copied_under_another_name_is_refused_with_both_names(drive_dir: Path, index: int) -> None:
+    shutil.copy(sealed_path(drive_dir, 1), sealed_path(drive_dir, index))
+    with pytest.raises(RecordError, match=rf"segment-000{index}\.mcap and .*segment-0001\.mcap both begin with set"):
+        open_drive(drive_dir)
+
+
+def test_segments_that_were_renamed_out_of_their_order_are_refused(drive_dir: Path) -> None:
+    sealed_path(drive_dir, 0).rename(sealed_path(drive_dir, 7))
+    with pytest.raises(RecordError, match=r"segment-0007\.mcap begins with set 0 .*segment-0003\.mcap before it"):
+        open_drive(drive_dir)
+
+
+@pytest.mark.parametrize(
+    ("drive_id", "session", "words"), [("other", SESSION, "of the drive other"), ("drive", "ffff", "another run")]
+)
+def test_a_segment_of_another_drive_or_run_is_refused_with_both_names(
+    drive_dir: Path, tmp_path_factory: pytest.TempPathFactory, drive_id: str, session: str, words: str
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    store = DriveStore(other, session, RecordConfig(segment_s=1.0))
+    store.keep_header(HEADER.encode(msgspec.structs.replace(a_header(), drive_id=drive_id)))
+    write(store, range(200, 210))
+    store.rotate()
+    store.close()
+    shutil.copy(sealed_path(other, 0), sealed_path(drive_dir, 4))
+    with pytest.raises(RecordError, match=rf"segment-0004\.mcap .*{words}.*") as refused:
+        open_drive(drive_dir)
+    assert "segment-000" in str(refused.value).replace("segment-0004", "")
+
+
+def test_a_file_that_ends_too_early_is_damaged_for_a_reason(drive_dir: Path) -> None:
+    path = sealed_path(drive_dir, 0)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(RecordError, match=r"segment-0000\.mcap is damaged: it ends in the middle of a record"):
+        open_drive(drive_dir)
 
 
 def test_what_is_no_drive_is_said_to_be_none(tmp_path: Path) -> None:
