@@ -53,6 +53,7 @@ class Moment:
     speed_mps: float | None
     speed_assumed: bool
     truth: GroundTruth | None
+    broken: bool = False  # a message of it does not decode: the rest is not to be trusted, and not drawn
 
 
 def size_of(picture_width_px: int, picture_height_px: int, width_px: int | None) -> tuple[int, int]:
@@ -121,7 +122,7 @@ def _placeholder(moment: Moment, size: tuple[int, int], unit: float) -> Image:
     for x in range(-height, width, max(8, round(26 * unit))):
         cv2.line(scene, (x, height), (x + height, 0), (38, 31, 25), max(1, round(7 * unit)), cv2.LINE_AA)
     dropped = moment.disposition == "dropped"
-    title = "dropped" if dropped else "no picture in the record"
+    title = "dropped" if dropped else "the record is broken here" if moment.broken else "no picture in the record"
     write(scene, title, (width / 2, height / 2), 34 * unit, Ink(BAD if dropped else WARN, BOLD, "centre"))
     for i, line in enumerate(wrap(moment.disposition_reason, width * 0.8, 16 * unit)):
         write(scene, line, (width / 2, height / 2 + (30 + 22 * i) * unit), 16 * unit, Ink(TEXT, align="centre"))
@@ -177,6 +178,8 @@ def _badges(scene: Image, moment: Moment, setting: Setting, unit: float) -> None
 def _readings(moment: Moment, setting: Setting) -> Readings:
     decision = moment.decision
     reason = decision.reason if decision is not None else "nothing was decided"
+    if moment.broken:
+        reason = "the record is broken here"
     if moment.disposition in {"late", "dropped"} and moment.disposition_reason:
         reason = f"{moment.disposition} ({moment.disposition_reason}): {reason}"
     steering = setting.target == "steering_angle_rad"

@@ -81,7 +81,7 @@ def check(frame: RecordedDecision, policy: Policy, manifest: Manifest, *, same_f
 def broken(sequence: int, why: str) -> FrameCheck:
     """The answer for a frame whose record cannot be what the vehicle wrote: bytes that are no message, tensors that no
     engine takes. Nothing is said of its outputs or of the memory that it leaves."""
-    difference = Difference("record", math.inf, "what the vehicle wrote", why)
+    difference = Difference("record", math.inf, "not what the vehicle wrote", why)
     return FrameCheck(sequence, "diverged", 0.0, difference, (), (), ())
 
 

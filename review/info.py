@@ -9,14 +9,17 @@ from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
 
-from review.reopen import find_drive
+from review.reopen import find_drive, recorded_config, recorded_manifest
 from runtime.contracts.engine import EngineFingerprint
+from runtime.contracts.errors import SightlineError
 from runtime.contracts.messages import Event, Gap
 from runtime.contracts.topics import EVENT, LEDGER, STORED
 from runtime.contracts.units import NS_PER_S
+from runtime.record.completeness import lacks
 from runtime.record.drive import Drive, TopicSummary, open_drive
 
 _EVENTS_SHOWN = 200
+_LACKS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,9 @@ class DriveInfo:
     gaps: tuple[Gap, ...]
     events: tuple[Event, ...]  # the first 200
     events_left_out: int
+    lacks: tuple[str, ...]  # where the record does not hold what was written into it; the first 20
+    lacks_left_out: int
+    not_as_it_drove: tuple[str, ...]  # the folder's model or configuration, where it is not what the header names
 
 
 def info(path: Path) -> DriveInfo:
@@ -83,6 +89,7 @@ def info(path: Path) -> DriveInfo:
     ledger = _ledger(drive)
     all_events = (message.decode() for message in drive.messages(EVENT))
     events = tuple(islice(all_events, _EVENTS_SHOWN))
+    missing = lacks(drive)
     agree = None
     if closing is not None:
         own = (closing.frames, closing.decided, closing.late, closing.dropped)
@@ -114,6 +121,9 @@ def info(path: Path) -> DriveInfo:
         gaps=tuple(drive.gaps()),
         events=events,
         events_left_out=sum(1 for _ in all_events),
+        lacks=tuple(str(lack) for lack in islice(missing, _LACKS_SHOWN)),
+        lacks_left_out=sum(1 for _ in missing),
+        not_as_it_drove=tuple(_changed(drive)),
     )
 
 
@@ -140,6 +150,17 @@ def _ledger(drive: Drive) -> LedgerInfo:
         reasons["dropped"],
         reasons["late"],
     )
+
+
+def _changed(drive: Drive) -> Iterator[str]:
+    try:
+        recorded_manifest(drive)
+    except SightlineError as error:
+        yield str(error)
+    try:
+        recorded_config(drive)
+    except SightlineError as error:
+        yield str(error)
 
 
 def _kind(reason: str) -> str:

@@ -15,13 +15,12 @@ from review.drawing import Moment, Setting, draw, full_size, size_of
 from review.info import utc
 from review.lettering import Image
 from review.reopen import find_drive, recorded_config, recorded_manifest
-from runtime.attribution.grid import values_of
+from review.scales import decoded, extremes, map_of, shapes
 from runtime.contracts.errors import RecordError, UsageError
-from runtime.contracts.messages import CompressedImage
 from runtime.contracts.model import ImageInput, Manifest
 from runtime.contracts.topics import ATTRIBUTION, DECISION, LEDGER, PICTURE, TRUTH, VEHICLE
 from runtime.contracts.units import s_from_ns
-from runtime.record.drive import Drive, RecordedFrame, open_drive
+from runtime.record.drive import RecordedFrame, open_drive
 
 _ROWS = (PICTURE, DECISION, ATTRIBUTION, VEHICLE, LEDGER, TRUTH)
 _SCALE_QUANTILE = 0.98  # of the frames' strongest cells: one wild frame does not make all others pale
@@ -175,21 +174,31 @@ class _Overlay:
         return OverlayReport(str(self._drive.path), frames, files, width, height, rate_hz, self.setting.map_scale)
 
     def _moment(self, frame: RecordedFrame) -> Moment:
+        try:
+            return self._whole(frame)
+        except RecordError as error:
+            return self._broken(frame, str(error))
+
+    def _whole(self, frame: RecordedFrame) -> Moment:
         lines = [line for line in frame.dispositions if line.frame_id.camera == self._camera.camera]
         line = lines[0] if lines else None
         shown = next((picture for picture in frame.pictures if picture.frame_id == self._camera.camera), None)
         speed = frame.vehicle.state.speed_mps if frame.vehicle is not None else None
+        picture = None if shown is None else decoded(shown)
         reason = "" if line is None else line.reason or line.picture_missing
+        if shown is not None and picture is None:
+            reason = reason or f"its {len(shown.data)} bytes are no {shown.format} picture"
         attribution = frame.attribution
+        if attribution is not None:
+            map_of(attribution)
         t_source_ns = line.t_source_ns if line is not None else frame.t_source_ns
-        header = self._drive.header
         return Moment(
             sequence=frame.sequence,
-            t_source_s=s_from_ns(t_source_ns - header.t_source_origin_ns),
-            utc=utc(header.utc_origin_ns + t_source_ns - header.t_source_origin_ns),
+            t_source_s=self._since_start_s(t_source_ns),
+            utc=self._utc(t_source_ns),
             disposition=None if line is None else line.disposition,
             disposition_reason=reason,
-            picture=None if shown is None else _decoded(shown),
+            picture=picture,
             decision=frame.decision,
             attribution=attribution if attribution and attribution.image == self._camera.name else None,
             speed_mps=None if speed is None else speed.value,
@@ -197,13 +206,36 @@ class _Overlay:
             truth=frame.truth,
         )
 
+    def _broken(self, frame: RecordedFrame, why: str) -> Moment:
+        """A frame with a message that does not decode: nothing of it is drawn, since what it says may be wrong."""
+        return Moment(
+            sequence=frame.sequence,
+            t_source_s=self._since_start_s(frame.t_source_ns),
+            utc=self._utc(frame.t_source_ns),
+            disposition=None,
+            disposition_reason=why,
+            picture=None,
+            decision=None,
+            attribution=None,
+            speed_mps=None,
+            speed_assumed=False,
+            truth=None,
+            broken=True,
+        )
+
+    def _since_start_s(self, t_source_ns: int) -> float:
+        return s_from_ns(t_source_ns - self._drive.header.t_source_origin_ns)
+
+    def _utc(self, t_source_ns: int) -> str:
+        header = self._drive.header
+        return utc(header.utc_origin_ns + t_source_ns - header.t_source_origin_ns)
+
     def _setting(self, manifest: Manifest, width_px: int | None) -> Setting:
         drive, config = self._drive, recorded_config(self._drive)
-        strongest, angles, acceleration = _extremes(drive)
+        strongest, angles, acceleration = extremes(drive)
         map_scale = float(np.quantile(strongest, _SCALE_QUANTILE)) if strongest else 0.0
         widest = float(np.quantile(angles, _SCALE_QUANTILE)) if angles else 0.0
-        seen = next((_decoded(found) for found in _pictures(drive, self._camera.camera)), None)
-        height, width = seen.shape[:2] if seen is not None else (540, 960)
+        height, width = next(shapes(drive, self._camera.camera), (540, 960))
         width, height = size_of(width, height, width_px)
         return Setting(
             title=f"{manifest.name} · {self._camera.camera} · {drive.header.drive_id}",
@@ -228,27 +260,3 @@ def _camera(manifest: Manifest, camera: str | None) -> ImageInput:
         return found[0]
     mapped = manifest.attribution.image if manifest.attribution is not None else manifest.images[0].name
     return next(image for image in manifest.images if image.name == mapped)
-
-
-def _extremes(drive: Drive) -> tuple[list[float], list[float], float]:
-    """Of each frame the map's strongest cell and the steering angle, both absolute; and the largest acceleration."""
-    strongest: list[float] = []
-    angles: list[float] = []
-    acceleration = 0.0
-    for frame in drive.frames(ATTRIBUTION, DECISION):
-        if frame.attribution is not None:
-            values = np.abs(values_of(frame.attribution))
-            strongest.append(float(np.max(values, where=np.isfinite(values), initial=0.0)))
-        if frame.decision is not None:
-            angles.append(abs(frame.decision.control.steering_angle_rad))
-            acceleration = max(acceleration, abs(frame.decision.control.acceleration_mps2))
-    return strongest, angles, acceleration
-
-
-def _pictures(drive: Drive, camera: str) -> Iterator[CompressedImage]:
-    for frame in drive.frames(PICTURE):
-        yield from (picture for picture in frame.pictures if picture.frame_id == camera)
-
-
-def _decoded(picture: CompressedImage) -> Image | None:
-    return cv2.imdecode(np.frombuffer(picture.data, np.uint8), cv2.IMREAD_COLOR)  # type: ignore[return-value]

@@ -10,20 +10,23 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from review.frame_check import FrameCheck, RecordedDecision, broken, check, links_of
 from review.reopen import ReopenedDrive, find_drive, reopen
-from review.walk import FirstDifference, Passed, Walk
+from review.walk import FirstDifference, Passed, Walk, incomplete
 from runtime.contracts.errors import EngineError, RecordError
 from runtime.contracts.messages import NonFinite, recordable
 from runtime.contracts.topics import ATTRIBUTION, DECISION, LEDGER, MODEL_INPUT, MODEL_OUTPUT, VEHICLE
 from runtime.record import drive as record
+from runtime.record.completeness import Lack, lacks
 
 Step = FrameCheck | Passed
 ReplayVerdict = Literal["identical", "within_tolerance", "diverged", "nothing to replay"]
 ROWS = (MODEL_INPUT, MODEL_OUTPUT, VEHICLE, DECISION, ATTRIBUTION, LEDGER)
+_LACKS_SHOWN = 20
 _PROCESSES_FROM = 6000
 """Frames from which on several processes are worth their start."""
 _RANGES_EACH = 2
@@ -33,6 +36,10 @@ _RANGES_EACH = 2
 @dataclass(frozen=True, slots=True)
 class ReplayReport:
     """The answer. frames = identical + within_tolerance + diverged + not_replayable.
+
+    A frame is one decision: the pictures that several cameras took together are one. Losses that the record declares
+    (gaps) are not counted. What it should hold and does not is in `lacks` and `not_replayable_reasons`, and makes the
+    verdict `diverged`, since it may be what differs.
 
     `max_abs_diff` is over all elements of all output tensors; `realtime_factor` is the drive's duration in the source's
     time over the replay's wall time, its start included.
@@ -52,6 +59,8 @@ class ReplayReport:
     first_difference: FirstDifference | None
     fingerprint_matches: bool
     not_replayable_reasons: dict[str, int]
+    lacks: tuple[str, ...]  # where the record does not hold what was written into it; the first 20
+    lacks_left_out: int
 
 
 def replay(path: Path, workers: int | None = None, progress: Callable[[int], object] = lambda _: None) -> ReplayReport:
@@ -77,8 +86,10 @@ def replay(path: Path, workers: int | None = None, progress: Callable[[int], obj
         for step in checked(opened, *ranges[0]) if alone else _in_processes(folder, ranges, workers or _cores()):
             walk.take(step)
             progress(1)
+        every = lacks(drive)
+        missing = _Missing(tuple(islice(every, _LACKS_SHOWN)), sum(1 for _ in every))
         wall_s = time.perf_counter() - begin
-        return _report(drive, walk, wall_s, fingerprint_matches=opened.fingerprint_matches)
+        return _report(drive, walk, missing, wall_s, fingerprint_matches=opened.fingerprint_matches)
 
 
 def checked(opened: ReopenedDrive, first: int, last: int | None) -> Iterator[Step]:
@@ -99,7 +110,8 @@ def checked(opened: ReopenedDrive, first: int, last: int | None) -> Iterator[Ste
 def _replayable(frame: record.RecordedFrame) -> RecordedDecision | Passed:
     lines = frame.dispositions
     decision = frame.raw(DECISION)
-    if decision is None and lines and lines[0].disposition == "dropped":
+    nothing = all(frame.raw(row) is None for row in (DECISION, MODEL_INPUT, MODEL_OUTPUT, VEHICLE))
+    if nothing and lines and lines[0].disposition == "dropped":
         return Passed(frame.sequence)
     inputs, outputs, vehicle = frame.input, frame.output, frame.vehicle
     if inputs is None or outputs is None or vehicle is None or decision is None or not lines:
@@ -172,15 +184,23 @@ def _in_processes(folder: Path, ranges: list[tuple[int, int | None]], workers: i
             ) from error
 
 
-def _report(drive: record.Drive, walk: Walk, wall_s: float, *, fingerprint_matches: bool) -> ReplayReport:
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    shown: tuple[Lack, ...]
+    left_out: int
+
+
+def _report(
+    drive: record.Drive, walk: Walk, missing: _Missing, wall_s: float, *, fingerprint_matches: bool
+) -> ReplayReport:
     duration_s = drive.duration_s()
     lost = sum(walk.not_replayable.values())
     verdict: ReplayVerdict = "identical"
-    if walk.counts["diverged"]:
+    if walk.counts["diverged"] or lost or missing.shown:
         verdict = "diverged"
     elif walk.counts["within_tolerance"]:
         verdict = "within_tolerance"
-    elif walk.frames == lost:
+    elif not walk.frames:
         verdict = "nothing to replay"
     return ReplayReport(
         drive=str(drive.path),
@@ -192,7 +212,17 @@ def _report(drive: record.Drive, walk: Walk, wall_s: float, *, fingerprint_match
         wall_s=wall_s,
         realtime_factor=duration_s / wall_s if wall_s > 0 else 0.0,
         verdict=verdict,
-        first_difference=walk.first_difference,
+        first_difference=_first(walk.first_difference, missing.shown),
         fingerprint_matches=fingerprint_matches,
         not_replayable_reasons=walk.not_replayable,
+        lacks=tuple(str(lack) for lack in missing.shown),
+        lacks_left_out=missing.left_out,
     )
+
+
+def _first(difference: FirstDifference | None, missing: tuple[Lack, ...]) -> FirstDifference | None:
+    """Where record and replay part first, be it that a value differs or that something is missing."""
+    frames = [lack for lack in missing if lack.frame >= 0]
+    if frames and (difference is None or frames[0].frame < difference.frame):
+        return incomplete(frames[0].frame, frames[0].reason)
+    return difference

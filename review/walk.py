@@ -9,11 +9,14 @@ from review.compare import Difference, Verdict
 from review.frame_check import FrameCheck, Links, first_broken_link
 from runtime.contracts.messages import NonFinite, recordable
 
+RECORD = "record"
+"""The field of a difference that is of the record itself: something in it is missing, or no message."""
+
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A frame that has nothing to replay: upon a dropped one nothing was decided; of another, something is missing in
-    the record (`reason`)."""
+    """A frame that has nothing to replay: upon a dropped one nothing was decided; of another, something that the drive
+    wrote is missing in the record (`reason`)."""
 
     sequence: int
     reason: str = ""  # empty: dropped
@@ -33,6 +36,11 @@ class FirstDifference:
     distance: float | NonFinite
     recorded: str
     replayed: str
+
+
+def incomplete(frame: int, reason: str) -> FirstDifference:
+    """The difference of a frame that the record does not hold as it was written."""
+    return FirstDifference(frame, RECORD, recordable(math.inf), "not what the vehicle wrote", reason)
 
 
 class Walk:
@@ -63,6 +71,8 @@ class Walk:
             self.frames += 1
             self.not_replayable[step.reason] = self.not_replayable.get(step.reason, 0) + 1
             self._known = False
+            if self.first_difference is None:
+                self.first_difference = incomplete(step.sequence, step.reason)
 
     def _decided(self, check: FrameCheck) -> None:
         verdict, difference = check.verdict, check.difference

@@ -12,7 +12,7 @@ from runtime.contracts.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from review.replay import ReplayReport
 
-SUMMARY = "make every recorded decision again and compare it bit for bit"
+SUMMARY = "make every recorded decision again and compare it bit for bit (one a moment, whatever the cameras)"
 EXAMPLE = "sightline replay drives/20261123T211500Z-9f3a01c4"
 
 
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: identical or within tolerance; 1: a frame diverged; 2: there was nothing to replay."""
+    """0: identical or within tolerance; 1: a frame diverged or is missing; 2: there was nothing to replay."""
     if args.workers is not None and args.workers < 1:
         raise UsageError(f"--workers {args.workers}: at least 1")
     from review.reopen import expected_frames, find_drive
@@ -48,10 +48,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _words(report: ReplayReport) -> str:
+    from review.walk import RECORD
+
     verdict = {
         "identical": "identical: every decision came out the same, bit for bit",
         "within_tolerance": "within tolerance: other bits, and no output further off than the model's tolerance",
-        "diverged": "DIVERGED: this record does not follow from its inputs",
+        "diverged": "DIVERGED: this record does not follow from its inputs, or does not hold what was written into it",
         "nothing to replay": "nothing to replay: the record holds no decision with its inputs",
     }[report.verdict]
     counts = (
@@ -62,6 +64,8 @@ def _words(report: ReplayReport) -> str:
         f"{report.drive}: {verdict}",
         f"  frames      {report.frames}: {counts}",
         *(f"              {count} x {why}" for why, count in report.not_replayable_reasons.items()),
+        *(f"  missing     {lack}" for lack in report.lacks),
+        *([f"              and {report.lacks_left_out} places more"] if report.lacks_left_out else []),
         f"  largest     {report.max_abs_diff} (of any element of any output)",
         f"  engine      {'the recorded fingerprint' if report.fingerprint_matches else 'another fingerprint'}",
         f"  speed       {report.realtime_factor:.1f} x real time ({report.duration_s:.1f} s in {report.wall_s:.2f} s)",
@@ -69,5 +73,6 @@ def _words(report: ReplayReport) -> str:
     first = report.first_difference
     if first is not None:
         values = f"recorded {first.recorded}, replayed {first.replayed}"
-        lines.append(f"  first       frame {first.frame}, {first.field}: {values}")
+        words = first.replayed if first.field == RECORD else values
+        lines.append(f"  first       frame {first.frame}, {first.field}: {words}")
     return "\n".join(lines)

@@ -24,7 +24,8 @@ from runtime.supervise.supervisor import Restart, RunResult
 
 
 class DriveSummary(msgspec.Struct, frozen=True):
-    """What became of a drive. `frames` = `decided` + `late` + `dropped`, as the driving process counted.
+    """What became of a drive. `frames` = `decided` + `late` + `dropped`, as the driving process counted: one for each
+    camera's picture, where a replay counts one for each moment.
 
     `recorded` counts the dispositions that the record holds, as read back from it: less than `frames` only where `gaps`
     says so.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 import cv2
 import msgspec
 import numpy as np
+from mcap.reader import make_reader
+from mcap.writer import Writer
 
 from runtime.contracts.clock import SystemClock, tie
 from runtime.contracts.config import Config, RecordConfig, dump_config
@@ -20,6 +23,7 @@ from runtime.contracts.messages import (
     Disposition,
     DispositionKind,
     Event,
+    Gap,
     Header,
     VehicleSample,
     timestamp,
@@ -31,6 +35,7 @@ from runtime.contracts.topics import (
     CLOSING,
     DECISION,
     EVENT,
+    GAP,
     HEADER,
     LEDGER,
     MODEL_INPUT,
@@ -75,7 +80,8 @@ def record_drive(
 ) -> Path:
     """Record `frames` frames into `folder`; returns it.
 
-    Some can be dropped or late, others be missing in the record; `change` alters what is recorded after it was decided.
+    Some can be dropped or late, others be lost on the link and declared; `change` alters what is recorded after it was
+    decided.
     """
     folder.mkdir(parents=True)
     config = config or Config()
@@ -142,7 +148,9 @@ def record_drive(
         for camera in manifest.cameras:
             line = Disposition(FrameId(camera, sequence), t_source_ns, kind, reason)
             messages.append((LEDGER, line))
-        if sequence not in unrecorded:
+        if sequence in unrecorded:
+            writer.lose()
+        else:
             writer.write(messages, sequence, t_source_ns)
     writer.close(header.drive_id, frames, frames - len(dropped) - len(late), len(late), len(dropped))
     engine.close()
@@ -174,6 +182,11 @@ class _Writer:
         number = self._store.next_sequence
         self._store.mark(number, number, frame_sequence=sequence, log_time_ns=utc_ns, publish_time_ns=utc_ns)
 
+    def lose(self) -> None:
+        """A set that never came, as the recorder declares it."""
+        number = self._store.next_sequence
+        self.write([(GAP, Gap("session", number, number, "the link was full"))], -1, self._t_source_ns)
+
     def event(self, words: str) -> None:
         """A line between frames."""
         self.write([(EVENT, Event(timestamp(UTC_NS), 2, words, "drive", "drive.began"))], -1, self._t_source_ns)
@@ -184,3 +197,23 @@ class _Writer:
         self.write([(CLOSING, closing)], -1, self._t_source_ns)
         self._store.rotate()
         self._store.close()
+
+
+def rewrite(segment: Path, change: Callable[[str, int, bytes], bytes | None]) -> None:
+    """What any MCAP tool can do: read all messages, write them again changed (None: not), without what it does not
+    know."""
+    output = io.BytesIO()
+    writer = Writer(output)
+    writer.start()
+    channels: dict[int, int] = {}
+    with segment.open("rb") as stream:
+        for schema, channel, message in make_reader(stream).iter_messages():
+            if channel.id not in channels:
+                assert schema is not None
+                number = writer.register_schema(schema.name, schema.encoding, schema.data)
+                channels[channel.id] = writer.register_channel(channel.topic, channel.message_encoding, number)
+            data = change(channel.topic, message.sequence, message.data)
+            if data is not None:
+                writer.add_message(channels[channel.id], message.log_time, data, message.publish_time, message.sequence)
+    writer.finish()  # type: ignore[no-untyped-call]
+    segment.write_bytes(output.getvalue())

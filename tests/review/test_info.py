@@ -10,9 +10,10 @@ import pytest
 from review.info import info, utc
 from runtime.commands.main import main
 from runtime.contracts.messages import Disposition
-from runtime.contracts.topics import CLOSING, LEDGER, Topic
+from runtime.contracts.topics import CLOSING, EVENT, LEDGER, Topic
+from runtime.supervise.plan import CONFIG_NAME, MODEL_NAME
 from tests import models
-from tests.review.drives import FRAME_NS, record_drive
+from tests.review.drives import FRAME_NS, record_drive, rewrite
 
 
 def test_the_ledger_the_topics_and_the_segments_of_a_drive_are_told(tmp_path: Path) -> None:
@@ -58,6 +59,24 @@ def test_the_command_prints_a_table_and_an_object(tmp_path: Path, capsys: pytest
     assert found["ledger"]["frames"] == 3
     assert len(found["model_sha256"]) == 64
     assert found["fingerprint"]["backend"] == "onnxruntime"
+
+
+def test_what_was_taken_out_and_what_was_changed_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drive = record_drive(tmp_path / "drive", models.tiny_policy(), 5)
+    assert (info(drive).lacks, info(drive).not_as_it_drove) == ((), ())
+    for segment in drive.glob("*.mcap"):
+        rewrite(segment, lambda name, frame, data: None if name == EVENT.name else data)
+    (drive / MODEL_NAME).unlink()
+    (drive / CONFIG_NAME).write_text("vehicle: {wheelbase_m: 3.0}\n", encoding="utf-8")
+    found = info(drive)
+    assert found.lacks == ("between frames (segment-0000.mcap): 0 messages of set 0 are there, 1 were written",)
+    model, config = found.not_as_it_drove
+    assert MODEL_NAME in model
+    assert "is not the configuration that drove" in config
+    assert main(["info", str(drive)]) == 0
+    said = capsys.readouterr().out
+    assert "missing    between frames" in said
+    assert "changed    " in said
 
 
 def test_times_are_utc_to_the_millisecond() -> None:

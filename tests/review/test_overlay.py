@@ -13,14 +13,15 @@ from review.drawing import Moment, Setting, draw, full_size, size_of
 from review.heat import DOWN, UP
 from review.lettering import Image
 from review.overlay import Selection, frame_at, write_pictures, write_video
-from review.panel import BAD, Readings, panel
+from review.panel import BAD, WARN, Readings, panel
 from runtime.commands.main import main
 from runtime.contracts.errors import RecordError, UsageError
-from runtime.contracts.messages import Decision, GroundTruth, Proposal
+from runtime.contracts.messages import Attribution, CompressedImage, Decision, GroundTruth, Proposal
 from runtime.contracts.model import ImageInput, Intrinsics
+from runtime.contracts.topics import Topic
 from runtime.contracts.vehicle import Control
 from tests import models
-from tests.review.drives import FRAME_NS, record_drive
+from tests.review.drives import FRAME_NS, record_drive, rewrite
 
 IMAGE = ImageInput(
     name="image",
@@ -77,6 +78,29 @@ def test_the_colour_of_left_stands_on_the_left_of_dial_and_legend() -> None:
 
     for part in (shown[:, :190], shown[:, 360:]):
         assert mean_x(part, UP) < mean_x(part, DOWN)
+
+
+@pytest.mark.parametrize("topic", ["/attribution", "/decision", "/camera/front/image", "/ledger", "/vehicle/state"])
+def test_a_frame_with_a_broken_message_is_a_placeholder_and_the_others_are_drawn(tmp_path: Path, topic: str) -> None:
+    broken = record_drive(tmp_path / "drive", models.tiny_policy(), 4)
+    for segment in broken.glob("*.mcap"):
+        rewrite(segment, lambda name, frame, data: b'{"sequence' if (name, frame) == (topic, 1) else data)
+    assert write_pictures(broken, tmp_path / "out", Selection()).frames == 4
+    seen, hatched = (read(tmp_path / "out" / f"frame-{sequence:06d}.png") for sequence in (0, 1))
+    assert (np.abs(hatched.astype(int) - WARN).max(axis=2) < 12).any()
+    assert hatched[40:180].std() < seen[40:180].std() / 2
+
+
+def test_a_picture_that_is_none_and_a_map_without_a_shape_are_placeholders(tmp_path: Path) -> None:
+    def spoil(topic: Topic, sequence: int, message: msgspec.Struct) -> msgspec.Struct:
+        if sequence == 0 and isinstance(message, CompressedImage):
+            return msgspec.structs.replace(message, data=b"")
+        if sequence == 2 and isinstance(message, Attribution):
+            return msgspec.structs.replace(message, values=((0.0,), (0.0, 1.0)))
+        return message
+
+    broken = record_drive(tmp_path / "drive", models.tiny_policy(), 4, change=spoil)
+    assert write_pictures(broken, tmp_path / "out", Selection()).frames == 4
 
 
 def test_every_nth_and_from_to_choose_frames(drive: Path, tmp_path: Path) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
-from mcap.reader import make_reader
-from mcap.writer import Writer
 
 from review.replay import replay
 from runtime.commands.main import main
@@ -23,7 +20,7 @@ from runtime.contracts.vehicle import Control
 from runtime.decision.tensors import pack, unpack
 from runtime.supervise.plan import CONFIG_NAME, MODEL_NAME
 from tests import models
-from tests.review.drives import Change, record_drive
+from tests.review.drives import Change, record_drive, rewrite
 
 
 def flipped(row: Topic, frame: int, name: str, bit: int = 0) -> Change:
@@ -134,14 +131,57 @@ def test_after_a_hole_in_the_record_the_next_frame_stands_alone(tmp_path: Path) 
     assert (replay(drive).frames, replay(drive).verdict) == (6, "identical")
 
 
-def test_what_the_record_does_not_hold_is_counted_with_its_reason(tmp_path: Path) -> None:
+def test_what_the_record_does_not_hold_is_counted_with_its_reason_and_never_identical(tmp_path: Path) -> None:
     def forget(topic: Topic, sequence: int, message: msgspec.Struct) -> msgspec.Struct | None:
         return None if topic is MODEL_INPUT and sequence % 4 else message
 
     report = replay(record_drive(tmp_path / "drive", models.recurrent_policy(), 12, change=forget))
     assert (report.frames, report.identical, report.not_replayable) == (12, 3, 9)
     assert report.not_replayable_reasons == {"the record holds no model input": 9}
-    assert report.verdict == "identical"
+    assert report.verdict == "diverged"
+    assert report.first_difference is not None
+    assert (report.first_difference.frame, report.first_difference.field) == (1, "record")
+
+
+def test_a_dropped_frame_with_an_output_was_decided(tmp_path: Path) -> None:
+    def hide(topic: Topic, sequence: int, message: msgspec.Struct) -> msgspec.Struct | None:
+        if sequence != 2 or topic is MODEL_OUTPUT:
+            return message
+        if isinstance(message, Disposition):
+            return msgspec.structs.replace(message, disposition="dropped", reason="")
+        return None
+
+    report = replay(record_drive(tmp_path / "drive", models.tiny_policy(), 4, change=hide))
+    assert (report.verdict, report.identical, report.not_replayable) == ("diverged", 3, 1)
+
+
+@pytest.mark.parametrize(
+    "topic", ["/model/output", "/model/input", "/decision", "/vehicle/state", "/ledger", "/camera/front/image"]
+)
+def test_a_message_that_was_taken_out_of_a_frame_is_found_and_the_frame_named(
+    tmp_path: Path, topic: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drive = record_drive(tmp_path / "drive", models.tiny_policy(), 40, segment_s=1.0)
+    for segment in sorted(drive.glob("*.mcap")):
+        rewrite(segment, lambda name, frame, data: None if (name, frame) == (topic, 27) else data)
+    assert main(["replay", str(drive), "--json"]) == ExitCode.NO
+    said = msgspec.json.decode(capsys.readouterr().out)
+    assert (said["verdict"], said["first_difference"]["frame"], said["lacks_left_out"]) == ("diverged", 27, 0)
+    assert said["identical"] == (40 if topic == "/camera/front/image" else 39)
+    assert said["lacks"] == ["frame 27 (segment-0001.mcap): 6 messages of set 28 are there, 7 were written"]
+    assert main(["replay", str(drive)]) == ExitCode.NO
+    assert "frame 27" in capsys.readouterr().out
+
+
+def test_a_frame_that_was_taken_out_whole_is_found_and_a_declared_loss_is_none(tmp_path: Path) -> None:
+    drive = record_drive(tmp_path / "drive", models.tiny_policy(), 12, unrecorded={3, 4, 9})
+    assert (replay(drive).verdict, replay(drive).frames) == ("identical", 9)
+    for segment in drive.glob("*.mcap"):
+        rewrite(segment, lambda name, frame, data: None if frame == 6 else data)
+    report = replay(drive)
+    assert (report.verdict, report.identical, report.frames) == ("diverged", 8, 8)
+    assert report.first_difference is not None
+    assert report.first_difference.frame == 6
 
 
 @pytest.mark.parametrize("frames", [0, 3])
@@ -208,24 +248,6 @@ def test_a_drive_that_another_tool_has_rewritten_replays_and_its_changed_byte_is
         rewrite(segment, last_bit)
     report = replay(drive)
     assert (report.diverged, report.first_difference and report.first_difference.frame) == (1, 30)
-
-
-def rewrite(segment: Path, change: Callable[[str, int, bytes], bytes]) -> None:
-    """What any MCAP tool can do: read all messages, write them again, without what it does not know."""
-    output = io.BytesIO()
-    writer = Writer(output)
-    writer.start()
-    channels: dict[int, int] = {}
-    with segment.open("rb") as stream:
-        for schema, channel, message in make_reader(stream).iter_messages():
-            if channel.id not in channels:
-                assert schema is not None
-                number = writer.register_schema(schema.name, schema.encoding, schema.data)
-                channels[channel.id] = writer.register_channel(channel.topic, channel.message_encoding, number)
-            data = change(channel.topic, message.sequence, message.data)
-            writer.add_message(channels[channel.id], message.log_time, data, message.publish_time, message.sequence)
-    writer.finish()  # type: ignore[no-untyped-call]
-    segment.write_bytes(output.getvalue())
 
 
 def test_another_model_or_configuration_in_the_folder_is_refused(tmp_path: Path) -> None:
