@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
-from numpy.typing import NDArray
 
 from review.compare import Difference, Verdict, control_distance, message_difference, tensor_differences
 from runtime.contracts.errors import SightlineError
 from runtime.contracts.messages import (
     Decision,
     DispositionKind,
-    EnvelopeState,
     TensorSet,
-    ValidityState,
     VehicleSample,
 )
 from runtime.contracts.model import Manifest
@@ -95,7 +90,7 @@ def _checked(frame: RecordedDecision, policy: Policy, manifest: Manifest, *, sam
     inputs, recorded = unpack(frame.inputs), unpack(frame.outputs)
     decision: Decision = DECISION.decode(frame.decision)
     state = frame.vehicle.state
-    memory = _memory(decision, inputs, manifest)
+    memory = policy.recorded_memory(inputs, decision.steps)
     images = {image.name: inputs[image.name] for image in manifest.images}
     of_inputs = tensor_differences("input", inputs, policy.network_inputs(images, state, memory))
     replayed = policy.decide(frame.sequence, frame.t_source_ns, inputs, state, memory)
@@ -122,24 +117,14 @@ def _close(differences: list[Difference], tolerance: float) -> bool:
     return all(difference.distance <= tolerance for difference in differences)
 
 
-def _memory(decision: Decision, inputs: Mapping[str, NDArray[Any]], manifest: Manifest) -> Memory:
-    """The memory that the record says a decision was made on; a step that it does not tell of is in its first state."""
-    states = [step.state for step in decision.steps]
-    return Memory(
-        {r.input: inputs[r.input] for r in manifest.recurrent},
-        next((state for state in states if isinstance(state, ValidityState)), ValidityState()),
-        next((state for state in states if isinstance(state, EnvelopeState)), EnvelopeState()),
-    )
-
-
 def links_of(memory: Memory, *, chain: bool = True) -> Links:
     """A memory's parts and their digests. `chain` is off where the chain's state is not known: another machine's
     mathematics made it."""
     hidden = [(f"hidden state {name}", _digest(array.tobytes())) for name, array in sorted(memory.hidden.items())]
     if not chain:
         return tuple(hidden)
-    steps = [("validity", memory.validity), ("envelope", memory.envelope)]
-    return (*hidden, *((f"state of {name}", msgspec.json.encode(state)) for name, state in steps))
+    steps = [(f"state of {state.__struct_config__.tag}", msgspec.json.encode(state)) for state in memory.chain]
+    return (*hidden, *steps)
 
 
 def _digest(data: bytes) -> bytes:

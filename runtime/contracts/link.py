@@ -18,7 +18,8 @@ from runtime.contracts.messages import Gap
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 Count = Annotated[int, Meta(ge=0)]
-SourceTime = Annotated[int, Meta(ge=-(2**62), le=2**62)]
+FARTHEST_SOURCE_TIME_NS = 2**62
+SourceTime = Annotated[int, Meta(ge=-FARTHEST_SOURCE_TIME_NS, le=FARTHEST_SOURCE_TIME_NS)]
 UtcTime = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 LARGEST_SIDE_PX = 65_500  # what JPEG encoders take
 Side = Annotated[int, Meta(ge=1, le=LARGEST_SIDE_PX)]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.contracts.clock import ClockDomain
+from runtime.contracts.errors import SourceError
 from runtime.contracts.messages import GroundTruth
 from runtime.contracts.vehicle import VehiclePort
 
@@ -45,12 +46,12 @@ class SourceRequest:
     """What is asked of a source when it is opened.
 
     `cameras` are the names that the model's image inputs ask for; a source with one camera serves it under the one
-    name asked.
+    name asked. `pacing` None: as the source can; `pacing_of` says which.
     """
 
     uri: str
     cameras: tuple[str, ...]
-    pacing: Pacing
+    pacing: Pacing | None
 
 
 class Source(Protocol):
@@ -87,3 +88,13 @@ class Source(Protocol):
     def close(self) -> None:
         """Give back files and devices. Idempotent."""
         ...
+
+
+def pacing_of(source: Source, asked: Pacing | None) -> Pacing:
+    """The pacing of a source: the one that was asked for, else lockstep where the source can wait, which a running
+    camera cannot. Raises SourceError where lockstep is asked of one.
+    """
+    can_wait = source.clock_domain != "real"
+    if asked == "lockstep" and not can_wait:
+        raise SourceError(f"{source.uri!r} is a running camera, which waits for nobody; use --pacing real-time")
+    return asked or ("lockstep" if can_wait else "real-time")

@@ -14,6 +14,7 @@ import msgspec
 
 from runtime.contracts import messages
 from runtime.contracts.errors import RecordError
+from runtime.contracts.identity import CAMERA_NAME
 
 Encoding = Literal["json", "msgpack"]
 M = TypeVar("M", bound=msgspec.Struct)
@@ -85,12 +86,15 @@ TOPICS: tuple[Topic, ...] = (
     CLOSING,
 )
 
-_BY_NAME = {topic.name: topic for topic in TOPICS}
-_PICTURE_NAME = re.compile(r"/camera/[a-z][a-z0-9_]{0,31}/image")
+_BY_NAME = {topic.name: topic for topic in TOPICS if "{camera}" not in topic.name}
+_BY_CAMERA = tuple(
+    (re.compile(topic.name.replace("{camera}", CAMERA_NAME.pattern)), topic)
+    for topic in TOPICS
+    if "{camera}" in topic.name
+)
 
 
 def find_topic(name: str) -> Topic | None:
     """The row of a topic's full name (`/camera/front/image`), None where the table has none."""
-    if _PICTURE_NAME.fullmatch(name):
-        return PICTURE
-    return _BY_NAME.get(name) if name != PICTURE.name else None
+    of_camera = (topic for pattern, topic in _BY_CAMERA if pattern.fullmatch(name))
+    return _BY_NAME.get(name) or next(of_camera, None)

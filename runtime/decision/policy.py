@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,26 +22,25 @@ from runtime.contracts.identity import decision_id
 from runtime.contracts.messages import (
     Attribution,
     Decision,
-    EnvelopeState,
     Mode,
     Proposal,
     StepRecord,
-    ValidityState,
+    StepState,
     recordable,
 )
 from runtime.contracts.model import Manifest, OutputQuantity
 from runtime.contracts.vehicle import Control, VehicleState
-from runtime.decision import envelope, validity
+from runtime.decision import chain
+from runtime.decision.chain import Situation
 from runtime.engines.check import initial_state
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What one decision hands to the next: the network's hidden states by input name, and the chain's."""
+    """What one decision hands to the next: the network's hidden states by input name, and what the chain remembers."""
 
     hidden: Mapping[str, NDArray[Any]]
-    validity: ValidityState = field(default_factory=ValidityState)
-    envelope: EnvelopeState = field(default_factory=EnvelopeState)
+    chain: tuple[StepState, ...]  # one of each step, in the chain's order
 
     def unused(self, after: Memory) -> Memory:
         """The memory once a decision was made on this one, gave `after`, and was too late to be used.
@@ -86,14 +85,19 @@ class Policy:
         """Bind a loaded engine to its manifest, the configuration's limits, and the drive that it decides for."""
         self._manifest = manifest
         self._engine = engine
-        self._config = config
+        self._chain = chain.chain_of(manifest, config)
         self._drive_id = drive_id
         self._mode = mode
         self._images = {image.name: image for image in manifest.images}
 
     def initial_memory(self) -> Memory:
         """The memory that a drive begins with."""
-        return Memory(initial_state(self._manifest, self._engine))
+        return Memory(initial_state(self._manifest, self._engine), tuple(step.initial for step in self._chain))
+
+    def recorded_memory(self, inputs: Mapping[str, NDArray[Any]], steps: tuple[StepRecord, ...]) -> Memory:
+        """The memory that a recorded decision was made on, from its input tensors and its chain."""
+        hidden = {r.input: inputs[r.input] for r in self._manifest.recurrent}
+        return Memory(hidden, chain.remembered(self._chain, steps))
 
     def after_gap(self, memory: Memory) -> Memory:
         """The memory after a frame that was missing or dropped: hidden states whose reset is `gap` start again.
@@ -158,18 +162,7 @@ class Policy:
             recordable(self._quantity(outputs, "steering_angle_rad")),
             recordable(self._quantity(outputs, "acceleration_mps2")),
         )
-        decision = self._config.decision
-        validity_after, valid = validity.step(
-            memory.validity, proposal, self._manifest.outputs, decision.fallback_deceleration_mps2
-        )
-        envelope_after, bounded = envelope.step(
-            memory.envelope,
-            valid.output,
-            t_source_ns,
-            state,
-            vehicle_config=self._config.vehicle,
-            limits=decision.envelope,
-        )
+        steps, remembered = chain.follow(self._chain, memory.chain, proposal, Situation(t_source_ns, state))
         hidden = {r.input: outputs[r.output] for r in self._manifest.recurrent}
         return Choice(
             decision_id=decision_id(self._drive_id, sequence),
@@ -177,8 +170,8 @@ class Policy:
             t_source_ns=t_source_ns,
             outputs=outputs,
             proposal=proposal,
-            steps=(valid, bounded),
-            memory=Memory(hidden, validity_after, envelope_after),
+            steps=steps,
+            memory=Memory(hidden, remembered),
         )
 
     def explain(self, choice: Choice) -> Outcome:

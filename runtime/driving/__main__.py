@@ -22,7 +22,7 @@ from runtime.contracts.engine import Engine, EngineRequest
 from runtime.contracts.errors import LinkError, SightlineError
 from runtime.contracts.messages import Header, Mode
 from runtime.contracts.model import Manifest, read_manifest
-from runtime.contracts.source import Pacing, Source, SourceRequest
+from runtime.contracts.source import Pacing, Source, SourceRequest, pacing_of
 from runtime.contracts.units import NS_PER_MS, NS_PER_S
 from runtime.decision.policy import Policy
 from runtime.driving.handover import HandOver
@@ -45,7 +45,7 @@ class DrivingProcess:
     def __init__(self, plan: RunPlan) -> None:
         """Nothing is opened yet."""
         self._plan = plan
-        self._pacing: Pacing = plan.pacing or "lockstep"
+        self._pacing: Pacing = "lockstep"  # until the source is known
         self._clock = SystemClock()
         self._stop = False
         self._frames: PacedSource | None = None  # while it may be stopped
@@ -63,8 +63,9 @@ class DrivingProcess:
         cv2.setNumThreads(1)  # resizing wakes no pool of threads beside the network's own
         manifest = read_manifest(plan.model_path)
         with closing(_open_engine(plan)) as engine:
-            source = open_source(SourceRequest(plan.source_uri, manifest.cameras, self._pacing))
-            with closing(paced(source, self._pacing, self._clock)) as frames:
+            source = open_source(SourceRequest(plan.source_uri, manifest.cameras, plan.pacing))
+            self._pacing = pacing_of(source, plan.pacing)
+            with closing(paced(source, manifest.cameras, self._pacing, self._clock)) as frames:
                 self._frames = frames
                 if self._stop:
                     frames.stop()
@@ -79,7 +80,7 @@ class DrivingProcess:
             closing(LinkSender(plan.link, plan.session, config.record, self._clock)) as link,
             closing(Publisher(plan.viewers, plan.session, _viewer_queue())) as publisher,
         ):
-            self._link, self._expected = link, source.expected_captures
+            self._link, self._expected = link, _frames_of(source, manifest)
             header = self._header(manifest, engine, source)
             hand_over = HandOver(header, publisher, link, self._clock)
             vehicle = source.vehicle or AssumedVehicle(config.vehicle.assumed_speed_mps)
@@ -167,6 +168,11 @@ def _open_engine(plan: RunPlan) -> Engine:
     request = EngineRequest(plan.model_path, engine.providers, engine.threads, engine.optimisation)
     opened: Engine = registry.load("sightline.engines", engine.backend)(request)
     return opened
+
+
+def _frames_of(source: Source, manifest: Manifest) -> int | None:
+    captures = source.expected_captures
+    return None if captures is None else captures * len(manifest.cameras)
 
 
 def _viewer_queue() -> int:

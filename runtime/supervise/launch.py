@@ -113,6 +113,8 @@ def _summary(drive_dir: Path, drive_id: str, progress: Progress, result: RunResu
         counted = ledger if recorded > progress.frames else progress
         if recorded and not ledger.decided + ledger.late:
             warnings.append(f"no frame was decided upon: {_first_reason(drive)}")
+        if recorded < counted.frames and not gaps:
+            warnings.append(f"{counted.frames - recorded} frames are neither in the record nor declared as lost")
     except RecordError as error:
         warnings.append(str(error))
     return DriveSummary(

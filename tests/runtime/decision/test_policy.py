@@ -78,7 +78,7 @@ def test_the_control_is_the_last_steps_and_the_steps_hang_together(opened: Opene
         assert decision.decision_id == f"20261123T211500Z-9f3a01c4/{sequence}"
         assert decision.mode == "shadow"
         assert [step.step for step in decision.steps] == ["validity", "envelope"]
-        assert [step.state for step in decision.steps] == [memory.validity, memory.envelope]
+        assert [step.state for step in decision.steps] == list(memory.chain)
         first, last = decision.steps
         assert first.input == decision.proposal
         assert (last.input.steering_angle_rad, last.input.acceleration_mps2) == (
@@ -87,7 +87,7 @@ def test_the_control_is_the_last_steps_and_the_steps_hang_together(opened: Opene
         )
         assert decision.control == last.output
         memory = outcome.memory
-        assert memory.envelope == EnvelopeState(decision.control, sequence * FRAME_NS)
+        assert memory.chain[1] == EnvelopeState(decision.control, sequence * FRAME_NS)
 
 
 def test_the_map_of_a_completely_additive_network_sums_to_its_steering(opened: Opener) -> None:
@@ -144,7 +144,7 @@ def test_nan_in_the_network_holds_the_steering_and_is_recorded_as_it_is(opened: 
     manifest, engine = opened(models.recurrent_policy())
     policy = Policy(manifest, engine, Config(), "d", "closed-loop")
     last = Control(0.02, 0.5)
-    memory = Memory({"h": np.full((1, 4), math.nan, np.float32)}, ValidityState(last, 0), EnvelopeState(last, 0))
+    memory = Memory({"h": np.full((1, 4), math.nan, np.float32)}, (ValidityState(last, 0), EnvelopeState(last, 0)))
     inputs = policy.network_inputs(pictures(manifest, 1), STATE, memory)
     outcome = policy.decide(1, FRAME_NS, inputs, STATE, memory)
     assert outcome.decision.proposal.steering_angle_rad == "NaN"
@@ -163,7 +163,7 @@ def test_a_hidden_state_goes_on_from_frame_to_frame_and_starts_again_after_a_gap
     assert after.hidden["h"].tolist() != start.hidden["h"].tolist()
     again = policy.after_gap(after)
     assert again.hidden["h"].tolist() == start.hidden["h"].tolist()
-    assert (again.validity, again.envelope) == (after.validity, after.envelope)
+    assert again.chain == after.chain
 
 
 def test_a_hidden_state_that_resets_only_with_the_drive_outlives_a_gap(opened: Opener) -> None:
@@ -182,7 +182,7 @@ def test_a_late_decision_moves_the_network_on_and_not_the_chain(opened: Opener) 
     after = drive(policy, manifest, 1, before)[-1][2]
     unused = before.unused(after)
     assert unused.hidden is after.hidden
-    assert (unused.validity, unused.envelope) == (before.validity, before.envelope)
+    assert unused.chain == before.chain
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
+from runtime.contracts.clock import ClockDomain
 from runtime.contracts.config import DEFAULT_CONFIG, load_config
+from runtime.contracts.errors import SourceError
 from runtime.contracts.messages import Event
-from runtime.contracts.source import Capture, Pacing
+from runtime.contracts.source import Capture, Pacing, pacing_of
 from runtime.contracts.topics import EVENT
 from runtime.driving import __main__ as driving
 from runtime.record.drive import open_drive
@@ -44,8 +46,8 @@ class CallingSource:
 
     uri = "calling://"
     vehicle = None
-    clock_domain = "file"
-    expected_captures = None
+    clock_domain: ClockDomain = "file"
+    expected_captures: int | None = None
 
     def __init__(self, third: Callable[[], None]) -> None:
         self._third, self._next = third, 0
@@ -121,3 +123,12 @@ def test_a_drive_whose_source_gives_nothing_more_is_stopped_all_the_same(
     closing = open_drive(Path(plan.drive_dir)).closing()
     assert closing is not None
     assert closing.reason == "stopped"
+
+
+def test_a_running_camera_is_driven_in_real_time_and_cannot_be_asked_to_wait() -> None:
+    camera = CallingSource(lambda: None)
+    assert pacing_of(camera, None) == "lockstep"
+    camera.clock_domain = "real"
+    assert pacing_of(camera, None) == "real-time"
+    with pytest.raises(SourceError, match="real-time"):
+        pacing_of(camera, "lockstep")
