@@ -62,7 +62,8 @@ def bare_us(video: str) -> list[float]:
     inputs = zeros(engine.inputs)
     clock = SystemClock()
     taken = []
-    for delivery in paced(open_source(SourceRequest(video, manifest.cameras, "real-time")), "real-time", clock):
+    source = open_source(SourceRequest(video, manifest.cameras, "real-time"))
+    for delivery in paced(source, manifest.cameras, "real-time", clock):
         if isinstance(delivery.item, Capture):
             for image in manifest.images:
                 inputs[image.name] = preprocess(delivery.item.pictures[image.camera], image)

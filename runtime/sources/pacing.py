@@ -12,6 +12,7 @@ from runtime.contracts.clock import Clock, SystemClock
 from runtime.contracts.errors import SourceError
 from runtime.contracts.source import Capture, Missing, Pacing, Source
 from runtime.contracts.units import NS_PER_S
+from runtime.sources.checked import CheckedSource
 
 OVERWRITTEN = "overwritten by a newer frame: the decision was busy"
 
@@ -46,9 +47,10 @@ class PacedSource(Protocol):
         ...
 
 
-def paced(source: Source, pacing: Pacing, clock: Clock | None = None) -> PacedSource:
-    """A source under one of the two pacings."""
+def paced(source: Source, cameras: tuple[str, ...], pacing: Pacing, clock: Clock | None = None) -> PacedSource:
+    """A source under one of the two pacings, held to its contract; `cameras` are those that were asked of it."""
     clock = clock or SystemClock()
+    source = CheckedSource(source, cameras)
     if pacing == "lockstep":
         return Lockstep(source, clock)
     return RealTime(source, clock, wait_until(clock))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from runtime.contracts.link import FARTHEST_SOURCE_TIME_NS
 from runtime.contracts.units import NS_PER_MS, NS_PER_S
 
 NEW_RECORDING_NS = NS_PER_S
 """A step back this large is no jitter: another recording was appended."""
-
-_FARTHEST_NS = 2**62
-"""From the first frame, 146 years: the durable link carries no time beyond it."""
 
 
 class Timeline:
@@ -26,7 +24,7 @@ class Timeline:
     def place(self, stamp_ns: int) -> tuple[int, str]:
         """The time of a frame, and what is wrong with it, "" where nothing is."""
         t_ns = stamp_ns + self._shift_ns
-        if abs(t_ns) > _FARTHEST_NS:
+        if abs(t_ns) > FARTHEST_SOURCE_TIME_NS:
             return self.last_ns or 0, f"its time is {t_ns / NS_PER_S:.3g} s from the first frame's"
         if self.last_ns is None or t_ns > self.last_ns:
             self.last_ns = t_ns

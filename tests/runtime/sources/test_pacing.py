@@ -108,7 +108,7 @@ def test_lockstep_reads_only_when_asked() -> None:
 
 def test_lockstep_ends_when_it_is_stopped() -> None:
     source = ListedSource([capture(0), capture(1)])
-    stepped = paced(source, "lockstep")
+    stepped = paced(source, ("front",), "lockstep")
     for delivery in stepped:
         assert delivery.item.sequence == 0
         stepped.stop()
