@@ -89,6 +89,12 @@ def check_outputs(
             )
 
 
+def named_outputs(manifest: Manifest) -> frozenset[str]:
+    """The graph's outputs that something is read from."""
+    names = {output.name for output in manifest.outputs} | {recurrent.output for recurrent in manifest.recurrent}
+    return frozenset(names | ({manifest.attribution.output} if manifest.attribution is not None else set()))
+
+
 def image_shape(image: ImageInput) -> tuple[int, int, int, int]:
     """The shape of an image input's tensor."""
     if image.layout == "NHWC":

@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from runtime.contracts.engine import Engine, EngineFingerprint, EngineRequest, TensorSpec
 from runtime.contracts.errors import EngineError, ModelError
 from runtime.contracts.model import manifest_of
+from runtime.decision.tensors import DTYPES
 from runtime.engines import processor, providers
-from runtime.engines.check import Declared, check_outputs, settle_inputs, zeros
+from runtime.engines.check import Declared, check_outputs, named_outputs, settle_inputs, zeros
 
 _NUMPY_TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64"} | {
     f"tensor({name})": name
     for name in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "bool")
 }
+_RECORDABLE = frozenset(np.dtype(name) for name in DTYPES)
 _LEVELS = {"all": "ENABLE_ALL", "extended": "ENABLE_EXTENDED", "basic": "ENABLE_BASIC", "none": "DISABLE_ALL"}
 _FATAL = 4  # ONNX Runtime's log level: what it has to say comes as an exception, and is not printed as well
 
@@ -42,7 +44,7 @@ def open_engine(request: EngineRequest) -> Engine:
     session = library.session()
     inputs = settle_inputs(manifest, _declared(session), where)
     used = library.prove(zeros(inputs))
-    engine = OnnxEngine(session, library, _fingerprint(library.version, used, request), inputs)
+    engine = OnnxEngine(session, library, _fingerprint(library.version, used, request), inputs, named_outputs(manifest))
     check_outputs(manifest, inputs, engine.outputs, where)
     return engine
 
@@ -51,14 +53,21 @@ class OnnxEngine:
     """A loaded and proven model. One thread at a time."""
 
     def __init__(
-        self, session: Any, library: _Library, fingerprint: EngineFingerprint, inputs: dict[str, TensorSpec]
+        self,
+        session: Any,
+        library: _Library,
+        fingerprint: EngineFingerprint,
+        inputs: dict[str, TensorSpec],
+        named: frozenset[str],
     ) -> None:
+        """Prove it by two passes; `named` are the outputs that the manifest names. Raises ModelError."""
         self._session = session
         self._library = library
         self._fingerprint = fingerprint
         self._inputs = inputs
         self._names = [output.name for output in session.get_outputs()]
         self._outputs = self._proven()
+        self._fixed = {name: spec.shape for name, spec in self._outputs.items() if name in named}
 
     @property
     def fingerprint(self) -> EngineFingerprint:
@@ -76,7 +85,28 @@ class OnnxEngine:
         return self._outputs
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """One pass. Raises EngineError where ONNX Runtime does, or after `close`."""
+        """One pass. Raises EngineError where ONNX Runtime does, or after `close`.
+
+        So it does where an output cannot be recorded, or one that the manifest names has another shape than it had
+        when the model was proven: the vehicle is commanded by these before they are recorded.
+        """
+        outputs = self._pass(inputs)
+        for name, value in outputs.items():
+            problem = _unrecordable(value)
+            if not problem and value.shape != self._fixed.get(name, value.shape):
+                problem = (
+                    f"has the shape {list(value.shape)} in this pass and had {list(self._fixed[name])} when the model "
+                    "was proven; export it with a shape that no data changes"
+                )
+            if problem:
+                raise EngineError(f"model {self._library.where}: output {name!r} {problem}")
+        return outputs
+
+    def close(self) -> None:
+        """Give the session back. Idempotent."""
+        self._session = None
+
+    def _pass(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         if self._session is None:
             raise EngineError(f"model {self._library.where}: its engine was closed; open another")
         try:
@@ -87,20 +117,13 @@ class OnnxEngine:
             ) from error
         return dict(zip(self._names, values, strict=True))
 
-    def close(self) -> None:
-        """Give the session back. Idempotent."""
-        self._session = None
-
     def _proven(self) -> dict[str, TensorSpec]:
-        first, second = self.run(zeros(self._inputs)), self.run(zeros(self._inputs))
+        first, second = self._pass(zeros(self._inputs)), self._pass(zeros(self._inputs))
         where = self._library.where
         for name in self._names:
-            if not isinstance(first[name], np.ndarray):
-                raise ModelError(f"model {where}: output {name!r} is no tensor but a {type(first[name]).__name__}")
-            if first[name].dtype.hasobject:
-                raise ModelError(
-                    f"model {where}: output {name!r} is text, which no record holds; take it out of the graph"
-                )
+            problem = _unrecordable(first[name])
+            if problem:
+                raise ModelError(f"model {where}: output {name!r} {problem}")
             if first[name].tobytes() != second[name].tobytes():
                 raise ModelError(
                     f"model {where}: two passes over the same input gave different {name!r}, so no decision "
@@ -208,6 +231,16 @@ def _declared(session: Any) -> Declared:
         )
         for value in session.get_inputs()
     }
+
+
+def _unrecordable(value: Any) -> str:
+    """Why no record can hold an output, "" where one can."""
+    if not isinstance(value, np.ndarray):
+        return f"is no tensor but a {type(value).__name__}; take it out of the graph"
+    if value.dtype in _RECORDABLE:
+        return ""
+    dtype = "text" if value.dtype.hasobject else value.dtype.name
+    return f"is {dtype}, which no record holds (it holds {', '.join(DTYPES)}); cast it, or take it out of the graph"
 
 
 def _first_line(error: Exception) -> str:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from runtime.contracts.engine import Engine, EngineRequest
 from runtime.contracts.errors import EngineError, ModelError, SightlineError
+from runtime.contracts.model import ImageInput, Manifest
 from runtime.contracts.registry import load
 from runtime.engines.check import initial_state
 from runtime.engines.onnx import open_engine
-from tests.models import recurrent_policy, tiny_policy, two_camera_policy
+from tests.models import HEIGHT, STEERING, WIDTH, build, recurrent_policy, tiny_policy, two_camera_policy
 
 CPU = ("CPUExecutionProvider",)
 
@@ -129,3 +130,84 @@ def test_a_file_cut_short_anywhere_is_a_clear_error(tmp_path: Path) -> None:
 def test_an_absent_file_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"nothing\.onnx: No such file"):
         open_engine(EngineRequest(tmp_path / "nothing.onnx", CPU, 1, "all"))
+
+
+def shifting_policy(steering_shape: list[Any], extra: str) -> bytes:
+    """Steers straight. With a white picture, outputs that follow `ones` (as many as white pixels) grow."""
+    onnx = pytest.importorskip("onnx")
+    oh, proto = onnx.helper, onnx.TensorProto
+    nodes = [
+        oh.make_node("Cast", ["image"], ["float"], to=proto.FLOAT),
+        oh.make_node("ReduceMax", ["float"], ["brightest"], keepdims=0),
+        oh.make_node("Mul", ["brightest", "per_level"], ["fraction"]),
+        oh.make_node("Cast", ["fraction"], ["more"], to=proto.INT64),
+        oh.make_node("Add", ["more", "one"], ["count"]),
+        oh.make_node("ConstantOfShape", ["count"], ["ones"]),
+        oh.make_node("ReduceSum", ["ones"], ["sum"], keepdims=1),
+        oh.make_node("Identity", ["ones" if extra == "sum" else "sum"], ["steering"]),
+    ]
+    inputs = [oh.make_tensor_value_info("image", proto.UINT8, [1, HEIGHT, WIDTH, 3])]
+    outputs = [
+        oh.make_tensor_value_info("steering", proto.FLOAT, steering_shape),
+        oh.make_tensor_value_info(extra, proto.FLOAT, None),
+    ]
+    constants: dict[str, NDArray[Any]] = {
+        "per_level": np.array(2.0 / 255.0, np.float32),
+        "one": np.array([1], np.int64),
+    }
+    image = ImageInput(name="image", width=WIDTH, height=HEIGHT)
+    manifest = Manifest(name="shifting", graph_sha256="", images=(image,), outputs=(STEERING,))
+    return build(nodes, inputs, outputs, constants, manifest)
+
+
+def test_a_pass_whose_decision_changes_its_shape_is_refused_before_anybody_obeys_it(tmp_path: Path) -> None:
+    engine = opened(tmp_path, shifting_policy(["n"], "sum"))
+    black, white = np.zeros((1, 66, 200, 3), np.uint8), np.full((1, 66, 200, 3), 255, np.uint8)
+    assert engine.run({"image": black})["steering"].shape == (1,)
+    with pytest.raises(EngineError, match=r"model\.onnx: output 'steering' has the shape \[3\].*had \[1\]"):
+        engine.run({"image": white})
+    assert engine.run({"image": black})["steering"].shape == (1,)
+
+
+def test_an_output_that_nothing_is_read_from_may_change_its_shape(tmp_path: Path) -> None:
+    engine = opened(tmp_path, shifting_policy([1], "ones"))
+    assert engine.run({"image": np.full((1, 66, 200, 3), 255, np.uint8)})["ones"].shape == (3,)
+
+
+def test_what_a_record_cannot_hold_is_refused_before_anybody_obeys_the_pass(tmp_path: Path) -> None:
+    engine = opened(tmp_path, optional_policy())
+    assert engine.run({"image": np.zeros((1, 66, 200, 3), np.uint8)})["thought"].tolist() == [0.0]
+    with pytest.raises(EngineError, match="output 'thought' is no tensor but a NoneType"):
+        engine.run({"image": np.full((1, 66, 200, 3), 255, np.uint8)})
+
+
+def optional_policy() -> bytes:
+    """Steers by the brightest pixel; its output `thought` is a tensor where the picture is dark, else nothing."""
+    onnx = pytest.importorskip("onnx")
+    oh, proto = onnx.helper, onnx.TensorProto
+    tensor = oh.make_tensor_type_proto(proto.FLOAT, [1])
+    maybe = oh.make_optional_type_proto(tensor)
+    some = oh.make_graph(
+        [oh.make_node("Optional", ["level"], ["some"])], "some", [], [oh.make_value_info("some", maybe)]
+    )
+    none = oh.make_graph(
+        [oh.make_node("Optional", [], ["none"], type=tensor)], "none", [], [oh.make_value_info("none", maybe)]
+    )
+    nodes = [
+        oh.make_node("Cast", ["image"], ["float"], to=proto.FLOAT),
+        oh.make_node("ReduceMax", ["float"], ["brightest"], keepdims=0),
+        oh.make_node("Reshape", ["brightest", "one"], ["level"]),
+        oh.make_node("Mul", ["level", "nothing"], ["steering"]),
+        oh.make_node("Less", ["brightest", "grey"], ["dark"]),
+        oh.make_node("If", ["dark"], ["thought"], then_branch=some, else_branch=none),
+    ]
+    inputs = [oh.make_tensor_value_info("image", proto.UINT8, [1, HEIGHT, WIDTH, 3])]
+    outputs = [oh.make_tensor_value_info("steering", proto.FLOAT, [1]), oh.make_value_info("thought", maybe)]
+    constants: dict[str, NDArray[Any]] = {
+        "one": np.array([1], np.int64),
+        "nothing": np.array([0], np.float32),
+        "grey": np.array(128, np.float32),
+    }
+    image = ImageInput(name="image", width=WIDTH, height=HEIGHT)
+    manifest = Manifest(name="optional", graph_sha256="", images=(image,), outputs=(STEERING,))
+    return build(nodes, inputs, outputs, constants, manifest)
