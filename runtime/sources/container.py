@@ -18,6 +18,9 @@ _MAX_BOXES = 100_000
 _MAX_TABLE_ENTRIES = 10_000_000
 _MAX_EDITS = 16
 _MAX_FRAMES = 24 * 3600 * 240  # a day at 240 Hz
+_LEAST_FRAME_BYTES = (
+    4  # its entry in an MP4's table of sizes alone; a count that needs more file than there is, is forged
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ def promise(path: Path) -> Promise | None:
             found = _avi(file, size_bytes) if _at(file, 0, 4) == b"RIFF" else _mp4(file, size_bytes)
     except (OSError, ValueError, struct.error, ZeroDivisionError):
         return None
-    return found if found is not None and 0 < found.frames <= _MAX_FRAMES else None
+    most = min(_MAX_FRAMES, size_bytes // _LEAST_FRAME_BYTES)
+    return found if found is not None and 0 < found.frames <= most else None
 
 
 def _mp4(file: BinaryIO, size_bytes: int) -> Promise | None:

@@ -8,7 +8,8 @@ Pictures are upright as the file's rotation says. Nothing is known of the vehicl
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -58,7 +59,7 @@ class VideoSource:
         self._video: cv2.VideoCapture | None = video
         self._promised = promised
         self._period_ns = _nominal_period_ns(video, promised)
-        self._pending: deque[Capture | Missing] = deque()
+        self._pending: Iterator[Capture | Missing] = iter(())
         self._sequence = 0
         self._timeline = Timeline(round(self._period_ns))
         self._without_times = is_without_times(path)
@@ -101,18 +102,16 @@ class VideoSource:
         Missing, with the reason, is one that does not decode though the file's index promises it, one whose time does
         not go on (a repeated frame), and one of another size than the first.
         """
-        if self._pending:
-            return self._pending.popleft()
-        if self._video is None:
-            return None
+        item = next(self._pending, None)
+        if item is not None or self._video is None:
+            return item
         failures = self._grab(self._video)
         if failures is None:
             self.close()
-            self._declare_rest()
-            return self._pending.popleft() if self._pending else None
-        item = self._decoded(self._video, failures)
-        self._pending.append(item)
-        return self._pending.popleft()
+            self._pending = self._rest()
+        else:
+            self._pending = self._decoded(self._video, failures)
+        return next(self._pending, None)
 
     def close(self) -> None:
         """Give the decoder back. Idempotent."""
@@ -129,7 +128,9 @@ class VideoSource:
         # A packet that does not decode looks like the end, which stays where it is.
         return next((failures for failures in range(_MAX_FAILURES) if video.grab()), None)
 
-    def _decoded(self, video: cv2.VideoCapture, failures: int) -> Capture | Missing:
+    def _decoded(self, video: cv2.VideoCapture, failures: int) -> Iterator[Capture | Missing]:
+        """The frame that was grabbed, behind those that are missing in front of it."""
+        gone: Iterator[Missing] = iter(())
         last_ns, stamp_ns = self._timeline.last_ns, self._stamp_ns(video)
         t_source_ns, problem = self._timeline.place(stamp_ns)
         size = self._sizes.size_at(video.get(cv2.CAP_PROP_PTS))
@@ -138,13 +139,14 @@ class VideoSource:
             (width, height), (first_width, first_height) = size, self._first_size
             problem = f"the picture is {width}x{height}, not {first_width}x{first_height} as the first was"
         elif not problem and last_ns is not None:
-            self._declare_gap(last_ns, t_source_ns, failures)
+            gone = self._gap(last_ns, t_source_ns, failures)
         if problem:
-            return self._missing(t_source_ns, problem)
+            return iter((self._missing(t_source_ns, problem),))
         decoded, picture = video.retrieve()
         if not decoded or picture is None:
-            return self._missing(t_source_ns, "it was decoded, but gives no picture")
-        return Capture(self._take_sequence(), t_source_ns, {self._camera: np.asarray(picture, np.uint8)})
+            return chain(gone, (self._missing(t_source_ns, "it was decoded, but gives no picture"),))
+        seen = Capture(self._take_sequences(1), t_source_ns, {self._camera: np.asarray(picture, np.uint8)})
+        return chain(gone, (seen,))
 
     def _stamp_ns(self, video: cv2.VideoCapture) -> int:
         # Of the frame that was grabbed last. Its PTS is far below zero where the stream has none (AV_NOPTS_VALUE);
@@ -161,7 +163,7 @@ class VideoSource:
             return last_ns + round(self._period_ns)
         return stamp_ns
 
-    def _declare_gap(self, last_ns: int, t_source_ns: int, failures: int) -> None:
+    def _gap(self, last_ns: int, t_source_ns: int, failures: int) -> Iterator[Missing]:
         """Frames between two decoded ones: by their times where an index tells the period or the file is damaged, else
         as counted."""
         lost, promised, reason = failures, self._promised, "it does not decode"
@@ -173,9 +175,9 @@ class VideoSource:
                 lost = round((t_source_ns - last_ns) / promised.period_ns) - 1
             lost = min(lost, promised.frames - self._sequence - 1)
         between_ns = (t_source_ns - last_ns) / (lost + 1) if lost > 0 else 0.0
-        self._declare(last_ns, between_ns, lost, reason)
+        return self._gone(last_ns, between_ns, lost, reason)
 
-    def _declare_rest(self) -> None:
+    def _rest(self) -> Iterator[Missing]:
         """Frames after the last that decoded: those that an index promises, or that a file which is cut short lost."""
         last_ns = self._timeline.last_ns or 0
         if self._promised is not None:
@@ -183,18 +185,19 @@ class VideoSource:
             left = self._promised.frames - self._sequence
         else:
             left, reason = self._wholeness.gone_after(last_ns)
-        self._declare(last_ns, self._period_ns, left, reason)
+        return self._gone(last_ns, self._period_ns, left, reason)
 
-    def _declare(self, last_ns: int, between_ns: float, count: int, reason: str) -> None:
-        for i in range(1, count + 1):
-            self._pending.append(self._missing(last_ns + round(i * between_ns), reason))
+    def _gone(self, last_ns: int, between_ns: float, count: int, reason: str) -> Iterator[Missing]:
+        # Their sequences are taken now, and they are made one by one: a header can tell of millions.
+        first = self._take_sequences(max(count, 0))
+        return (Missing(first + i, last_ns + round((i + 1) * between_ns), {self._camera: reason}) for i in range(count))
 
     def _missing(self, t_source_ns: int, reason: str) -> Missing:
-        return Missing(self._take_sequence(), t_source_ns, {self._camera: reason})
+        return Missing(self._take_sequences(1), t_source_ns, {self._camera: reason})
 
-    def _take_sequence(self) -> int:
-        self._sequence += 1
-        return self._sequence - 1
+    def _take_sequences(self, count: int) -> int:
+        self._sequence += count
+        return self._sequence - count
 
 
 def _opened(path: Path, uri: str) -> cv2.VideoCapture:

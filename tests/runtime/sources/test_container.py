@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.sources.container import Promise, promise
-from tests.runtime.sources.movies import faststart, movie, trimmed, with_durations
+from tests.runtime.sources.movies import faststart, movie, promising, trimmed, with_durations
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,26 @@ def test_a_timescale_that_divides_badly_is_steady(tmp_path: Path) -> None:
 def test_an_edit_list_that_leaves_frames_out_promises_nothing(tmp_path: Path) -> None:
     path = movie(tmp_path / "a.mp4", 10)
     path.write_bytes(trimmed(path.read_bytes(), 4 * 512))
+    assert promise(path) is None
+
+
+def test_more_frames_than_the_file_has_room_for_are_no_promise(tmp_path: Path) -> None:
+    path = movie(tmp_path / "a.mp4", 3)
+    data, most = path.read_bytes(), path.stat().st_size // 4
+    path.write_bytes(promising(data, most, 512))
+    assert path.stat().st_size == len(data)
+    assert promise(path) == Promise(most, 50_000_000.0)
+    path.write_bytes(promising(data, most + 1, 512))
+    assert promise(path) is None
+
+
+def test_an_avi_header_of_more_frames_than_the_file_has_room_for_is_no_promise(tmp_path: Path) -> None:
+    path = movie(tmp_path / "a.avi", 3, "MJPG")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"strh") + 8 + 32
+    assert data[at : at + 4] == (3).to_bytes(4, "little")
+    data[at : at + 4] = (20_000_000).to_bytes(4, "little")
+    path.write_bytes(data)
     assert promise(path) is None
 
 

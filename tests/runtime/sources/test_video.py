@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,16 @@ import pytest
 from runtime.contracts.errors import SourceError
 from runtime.contracts.source import Capture, Missing, SourceRequest
 from runtime.sources.video import VideoSource, open_source
-from tests.runtime.sources.movies import faststart, frame, index_of, movie, trimmed, turned_right, with_durations
+from tests.runtime.sources.movies import (
+    faststart,
+    frame,
+    index_of,
+    movie,
+    promising,
+    trimmed,
+    turned_right,
+    with_durations,
+)
 
 HIGHWAY = Path(__file__).parents[4] / "shared" / "data" / "highway.mp4"
 PERIOD_NS = 50_000_000
@@ -110,6 +120,34 @@ def test_a_frame_that_is_lost_in_the_middle_is_declared_where_it_is(tmp_path: Pa
     assert isinstance(items[4], Missing)
     assert items[4].t_source_ns == 4 * PERIOD_NS
     assert "does not decode" in items[4].reasons["front"]
+
+
+def test_frames_by_the_hundred_thousand_that_only_an_index_knows_are_declared_one_by_one(tmp_path: Path) -> None:
+    path, count = movie(tmp_path / "a.mp4", 3), 100_000
+    path.write_bytes(promising(path.read_bytes(), count, TICKS) + bytes(4 * count))
+    source = opened(path)
+    assert source.expected_captures == count
+    assert [isinstance(source.read(), Capture) for _ in range(3)] == [True] * 3
+    tracemalloc.start()
+    try:
+        items = [source.read() for _ in range(10)]
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 1_000_000
+    assert [(item.sequence, item.t_source_ns) for item in items if item] == [(i, i * PERIOD_NS) for i in range(3, 13)]
+    assert "promises 100000 frames" in reasons([item for item in items if item])[0]
+    left = 0
+    while (item := source.read()) is not None:
+        left, last = left + 1, item
+    assert (left, last.sequence) == (count - 13, count - 1)
+
+
+def test_a_forged_count_declares_no_frame_that_the_file_has_no_room_for(tmp_path: Path) -> None:
+    path = movie(tmp_path / "a.mp4", 3)
+    path.write_bytes(promising(path.read_bytes(), 20_000_000, TICKS))
+    items = read_all(opened(path))
+    assert len(captures(items)) == len(items) == 3
 
 
 def test_a_file_without_its_index_is_a_clear_error(tmp_path: Path) -> None:
