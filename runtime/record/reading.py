@@ -18,7 +18,7 @@ from mcap.stream_reader import StreamReader, get_chunk_data_stream
 from runtime.contracts.errors import RecordError
 from runtime.contracts.topics import HEADER, STORED, Topic, find_topic
 from runtime.record import scan
-from runtime.record.segment import DAMAGE, SegmentFile, damaged
+from runtime.record.segment import DAMAGE, SegmentFile, damaged, sealed_path
 
 _MAX_RECORD_BYTES = 1 << 30
 
@@ -73,13 +73,17 @@ def read_messages(file: SegmentFile, rows: Collection[Topic] | None = None) -> I
         with scan.mapped(file.path) as buffer:
             yield from reader.messages(buffer, len(scan.MAGIC))
     except OSError as error:
-        raise RecordError(f"the journal {file.path} cannot be read: {error.strerror}") from error
+        sealed = _sealed_meanwhile(file)
+        if sealed is None:
+            raise RecordError(f"the journal {file.path} cannot be read: {error.strerror}") from error
+        yield from read_messages(sealed, rows)
 
 
 def read_contents(file: SegmentFile) -> Contents:
     """Topics, counts and times of a segment: from its summary where it is sealed. Raises RecordError."""
     if not file.sealed:
-        return _count(file)
+        sealed = _sealed_meanwhile(file)
+        return _count(file) if sealed is None else read_contents(sealed)
     try:
         with file.path.open("rb") as stream:
             summary = make_reader(stream).get_summary()
@@ -98,6 +102,12 @@ def read_contents(file: SegmentFile) -> Contents:
         for channel in summary.channels.values()
     )
     return Contents(counts, statistics.message_start_time, statistics.message_end_time)
+
+
+def _sealed_meanwhile(file: SegmentFile) -> SegmentFile | None:
+    """The sealed file of a journal that is gone: the drive is still written, and it was sealed since it was listed."""
+    path = sealed_path(file.path.parent, file.index)
+    return SegmentFile(file.index, path, True) if not file.path.exists() and path.exists() else None
 
 
 def _count(file: SegmentFile) -> Contents:

@@ -82,6 +82,20 @@ def test_a_changed_byte_in_a_segment_is_found_and_the_segment_named(drive_dir: P
             assert found == expected  # nothing that was changed is ever given out
 
 
+def test_a_drive_that_is_still_written_can_be_read_while_its_journal_is_sealed(tmp_path: Path) -> None:
+    store = DriveStore(tmp_path, SESSION, RecordConfig())
+    write(store, range(10))
+    store.sync()
+    drive = open_drive(tmp_path)
+    (journal,) = drive.segments
+    assert not journal.sealed
+    store.rotate()
+    store.close()
+    assert not journal.path.exists()
+    assert [frame.sequence for frame in drive.frames()] == list(range(10))
+    assert {topic.topic: topic.count for topic in drive.topics()}["/ledger"] == 10
+
+
 def test_the_other_segments_of_a_damaged_drive_can_be_read(drive_dir: Path) -> None:
     path = sealed_path(drive_dir, 1)
     path.write_bytes(path.read_bytes()[:2000])
