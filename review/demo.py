@@ -58,9 +58,10 @@ def demo(out: Path, on_progress: Callable[[Progress], None]) -> DemoReport:
     incident = find_incident(drive)
     report = replay(folder)
     pictures_dir = out / f"{summary.drive_id}-pictures"
-    selection = _around(drive, incident)
+    rate_hz = _rate_hz(drive)
+    selection = _around(incident, rate_hz, summary.recorded)
     clip = write_video(folder, pictures_dir / "incident.mp4", selection).files[0]
-    every = max(1, round(_rate_hz(drive) / _PICTURES_A_SECOND))
+    every = max(1, round(rate_hz / _PICTURES_A_SECOND))
     pictures = write_pictures(folder, pictures_dir, Selection(selection.first, selection.last, every)).files
     return DemoReport(summary, incident, report, pictures, clip)
 
@@ -95,10 +96,8 @@ def _since_begin_s(drive: Drive, frame: RecordedFrame) -> float:
     return s_from_ns(frame.t_source_ns - drive.header.t_source_origin_ns)
 
 
-def _around(drive: Drive, incident: Incident | None) -> Selection:
+def _around(incident: Incident | None, rate_hz: float, frames: int) -> Selection:
     """The frames around the incident; without one, the drive's last seconds."""
-    rate_hz = _rate_hz(drive)
-    frames = drive.ledger().frames
     middle = frames if incident is None else incident.sequence
     return Selection(
         first=max(0, middle - math.ceil(_BEFORE_S * rate_hz)),

@@ -6,12 +6,12 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.contracts import registry
 from runtime.contracts.config import Config, parse_config
-from runtime.contracts.engine import Engine, EngineRequest
+from runtime.contracts.engine import Engine
 from runtime.contracts.errors import RecordError
 from runtime.contracts.model import Manifest, read_manifest
 from runtime.decision.policy import Policy
+from runtime.engines.open import open_engine
 from runtime.record.drive import Drive, open_drive
 from runtime.record.segment import segment_files
 
@@ -70,9 +70,7 @@ def reopen(path: Path) -> ReopenedDrive:
     """
     drive = open_drive(find_drive(path))
     manifest, config = recorded_manifest(drive), recorded_config(drive)
-    wanted = config.engine
-    request = EngineRequest(drive.model_path, wanted.providers, wanted.threads, wanted.optimisation)
-    engine: Engine = registry.load("sightline.engines", wanted.backend)(request)
+    engine = open_engine(config.engine, drive.model_path)
     policy = Policy(manifest, engine, config, drive.header.drive_id, drive.header.mode)
     return ReopenedDrive(drive, manifest, config, engine, policy)
 

@@ -18,10 +18,10 @@ from runtime.bus.ring import PictureRing
 from runtime.contracts import registry
 from runtime.contracts.clock import SystemClock, tie
 from runtime.contracts.config import DEFAULT_CONFIG, Config, load_config
-from runtime.contracts.engine import EngineRequest
 from runtime.contracts.errors import LinkError, SightlineError
 from runtime.contracts.model import read_manifest
 from runtime.contracts.units import NS_PER_MS
+from runtime.engines.open import open_engine
 
 _PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pyzmq", "msgspec", "mcap")
 _FREE_GIB_WANTED = 5.0
@@ -92,9 +92,8 @@ def _engine(config: Config, provider: str) -> Finding:
     check = f"engine {provider.removesuffix('ExecutionProvider')}"
     try:
         manifest = read_manifest(Path(config.model))
-        open_engine = registry.load("sightline.engines", config.engine.backend)
-        request = EngineRequest(Path(config.model), (provider,), config.engine.threads, config.engine.optimisation)
-        engine = open_engine(request)  # proves the provider with one real inference
+        alone = msgspec.structs.replace(config.engine, providers=(provider,))
+        engine = open_engine(alone, Path(config.model))  # proves the provider with one real inference
     except SightlineError as error:
         return Finding(check, "fail", str(error), "choose another in engine.providers, or install what it needs")
     fingerprint = engine.fingerprint

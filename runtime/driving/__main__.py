@@ -16,9 +16,9 @@ import cv2
 from runtime import __version__
 from runtime.bus.link import LinkSender
 from runtime.bus.publisher import Publisher
-from runtime.contracts import registry, topics
+from runtime.contracts import topics
 from runtime.contracts.clock import SystemClock, tie
-from runtime.contracts.engine import Engine, EngineRequest
+from runtime.contracts.engine import Engine
 from runtime.contracts.errors import LinkError, SightlineError
 from runtime.contracts.messages import Header, Mode
 from runtime.contracts.model import Manifest, read_manifest
@@ -28,6 +28,7 @@ from runtime.decision.policy import Policy
 from runtime.driving.handover import HandOver
 from runtime.driving.loop import AssumedVehicle, Driver, drive
 from runtime.driving.progress import Phase, Progress
+from runtime.engines.open import open_engine
 from runtime.sources.open import open_source
 from runtime.sources.pacing import PacedSource, paced
 from runtime.supervise.plan import RunPlan, read_plan
@@ -62,7 +63,7 @@ class DrivingProcess:
         plan = self._plan
         cv2.setNumThreads(1)  # resizing wakes no pool of threads beside the network's own
         manifest = read_manifest(plan.model_path)
-        with closing(_open_engine(plan)) as engine:
+        with closing(open_engine(plan.config.engine, plan.model_path)) as engine:
             source = open_source(SourceRequest(plan.source_uri, manifest.cameras, plan.pacing))
             self._pacing = pacing_of(source, plan.pacing)
             with closing(paced(source, manifest.cameras, self._pacing, self._clock)) as frames:
@@ -161,13 +162,6 @@ class DrivingProcess:
 
 def _file_sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _open_engine(plan: RunPlan) -> Engine:
-    engine = plan.config.engine
-    request = EngineRequest(plan.model_path, engine.providers, engine.threads, engine.optimisation)
-    opened: Engine = registry.load("sightline.engines", engine.backend)(request)
-    return opened
 
 
 def _frames_of(source: Source, manifest: Manifest) -> int | None:

@@ -15,7 +15,7 @@ from runtime.contracts.errors import RecordError, SightlineError
 from runtime.contracts.identity import new_drive_id
 from runtime.contracts.model import read_manifest
 from runtime.contracts.source import Pacing
-from runtime.contracts.topics import LEDGER
+from runtime.contracts.topics import GAP, LEDGER
 from runtime.driving.progress import Progress, parse
 from runtime.record.drive import Drive, LedgerTotals, open_drive
 from runtime.supervise.plan import CONFIG_NAME, MODEL_NAME, make_plan, make_run_dir
@@ -108,10 +108,11 @@ def _summary(drive_dir: Path, drive_id: str, progress: Progress, result: RunResu
     recorded = gaps = 0
     try:
         drive = open_drive(drive_dir)
-        ledger, gaps = drive.ledger(), sum(1 for _ in drive.gaps())
-        recorded = ledger.frames
-        counted = ledger if recorded > progress.frames else progress
-        if recorded and not ledger.decided + ledger.late:
+        counts = {topic.topic: topic.count for topic in drive.topics()}  # from the segments' summaries: no long read
+        recorded, gaps = counts.get(LEDGER.name, 0), counts.get(GAP.name, 0)
+        if recorded > progress.frames:
+            counted = drive.ledger()
+        if recorded and not counted.decided + counted.late:
             warnings.append(f"no frame was decided upon: {_first_reason(drive)}")
         if recorded < counted.frames and not gaps:
             warnings.append(f"{counted.frames - recorded} frames are neither in the record nor declared as lost")

@@ -39,7 +39,7 @@ def test_a_key_that_is_there_is_replaced(key: str, old: str, new: str) -> None:
 
 
 def test_the_onnx_package_agrees() -> None:
-    onnx = pytest.importorskip("onnx")
+    onnx = pytest.importorskip("onnx", reason="the test networks are built with onnx (extra: test)")
     data = with_metadata(with_metadata(plain(), "a", "1"), "b", "ü" * 200)
     model = onnx.load_from_string(data)
     onnx.checker.check_model(model)
@@ -49,7 +49,7 @@ def test_the_onnx_package_agrees() -> None:
 
 
 def test_a_key_that_is_there_twice_is_refused() -> None:
-    onnx = pytest.importorskip("onnx")
+    onnx = pytest.importorskip("onnx", reason="the test networks are built with onnx (extra: test)")
     model = onnx.load_from_string(plain())
     for value in ("1", "2"):
         model.metadata_props.add(key="a", value=value)
@@ -83,7 +83,7 @@ def test_a_file_without_a_graph_is_none() -> None:
 
 def externalised(*path: str) -> bytes:
     """A model with a tensor in another file: among the initializers, or in a node of a branch."""
-    onnx = pytest.importorskip("onnx")
+    onnx = pytest.importorskip("onnx", reason="the test networks are built with onnx (extra: test)")
     helper = onnx.helper
     tensor = onnx.numpy_helper.from_array(np.ones((2, 2), np.float32), "far")
     tensor.data_location = onnx.TensorProto.EXTERNAL

@@ -94,7 +94,7 @@ def test_a_hidden_state_that_cannot_go_back_in_is_named(tmp_path: Path) -> None:
 
 def float_image(shape: list[Any], dtype: str = "FLOAT") -> bytes:
     """A network that takes one image of any type and shape and always steers straight."""
-    onnx = pytest.importorskip("onnx")
+    onnx = pytest.importorskip("onnx", reason="the test networks are built with onnx (extra: test)")
     oh, proto = onnx.helper, onnx.TensorProto
     nodes = [
         oh.make_node("Cast", ["image"], ["float"], to=proto.FLOAT),
@@ -126,7 +126,7 @@ def test_a_batch_that_is_fixed_at_more_than_one_is_named(tmp_path: Path) -> None
 
 
 def test_an_output_of_text_is_refused_as_such(tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
+    onnx = pytest.importorskip("onnx", reason="the test networks are built with onnx (extra: test)")
     oh, proto = onnx.helper, onnx.TensorProto
     nodes = [
         oh.make_node("Cast", ["image"], ["float"], to=proto.FLOAT),
@@ -141,7 +141,7 @@ def test_an_output_of_text_is_refused_as_such(tmp_path: Path) -> None:
 
 
 def test_a_random_operator_is_refused_since_nothing_could_be_replayed(tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
+    onnx = pytest.importorskip("onnx", reason="the test networks are built with onnx (extra: test)")
     oh, proto = onnx.helper, onnx.TensorProto
     nodes = [
         oh.make_node("Cast", ["image"], ["float"], to=proto.FLOAT),
@@ -156,7 +156,7 @@ def test_a_random_operator_is_refused_since_nothing_could_be_replayed(tmp_path: 
 
 
 def changed_graph(change: Any) -> bytes:
-    onnx = pytest.importorskip("onnx")
+    onnx = pytest.importorskip("onnx", reason="the test networks are built with onnx (extra: test)")
     model = onnx.load_from_string(tiny_policy())
     manifest = manifest_of(tiny_policy(), "test")
     change(model)
