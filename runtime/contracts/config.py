@@ -9,16 +9,14 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from runtime.contracts.errors import ConfigError
 from runtime.contracts.source import Pacing
-
-if TYPE_CHECKING:
-    import yaml
+from runtime.contracts.yaml_file import as_yaml, parse_yaml
 
 DEFAULT_CONFIG = "bench.yaml"
 DEFAULT_MODEL = "pilotnet.onnx"
@@ -137,29 +135,12 @@ def packaged_configs() -> tuple[str, ...]:
 
 def parse_config(text: str, where: str) -> Config:
     """As `load_config`, from text; `where` names it in errors. Paths stay as they are written."""
-    import yaml
-
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{where}: this is no YAML: {error}") from error
-    try:
-        if root is not None:
-            _refuse_duplicate_keys(root, where)
-    except RecursionError:
-        raise ConfigError(f"{where}: a list or mapping in it holds itself, or goes too deep; write it out") from None
-    try:
-        return msgspec.convert({} if values is None else values, Config)
-    except msgspec.ValidationError as error:
-        raise ConfigError(_explain(str(error), root, where)) from error
+    return parse_yaml(text, Config, where)
 
 
 def dump_config(config: Config) -> str:
     """The configuration as YAML, defaults included."""
-    import yaml
-
-    return str(yaml.safe_dump(msgspec.to_builtins(config), sort_keys=False))
+    return as_yaml(config)
 
 
 def _model_path(model: str, config_path: Path) -> Path:
@@ -167,82 +148,3 @@ def _model_path(model: str, config_path: Path) -> Path:
     if beside.is_file():
         return beside.resolve()
     return packaged(model) or beside
-
-
-def _explain(problem: str, root: yaml.Node | None, where: str) -> str:
-    """`file:line: key = value: what is allowed`, from msgspec's account of a problem."""
-    what, _, path = problem.partition(" - at `$")
-    keys: list[str | int] = [
-        int(index) if index else key for key, index in re.findall(r"\.([A-Za-z_]\w*)|\[(\d+)\]", path.rstrip("`"))
-    ]
-    unknown = re.search(r"unknown field `(.+?)`", what)
-    if unknown:
-        keys.append(unknown.group(1))
-    named = re.match(r"([a-z_]+): ", what)
-    if named:
-        keys.append(named.group(1))
-    line, value = _find(root, keys)
-    dotted = ".".join(str(key) for key in keys) or "the file"
-    if unknown:
-        return f"{where}:{line}: unknown key {dotted!r}; known here: {', '.join(_known_keys(keys[:-1]))}"
-    shown = "" if value is None else f" = {value}"
-    if what.startswith("Invalid enum value"):
-        what = f"must be one of {', '.join(_choices(keys))}"
-    return f"{where}:{line}: {dotted}{shown}: {what[named.end() :] if named else what}"
-
-
-def _find(node: Any, keys: list[str | int]) -> tuple[int, str | None]:
-    """The line (from 1) and the text of the value at `keys`, or of the nearest that exists above it."""
-    line, value = 1, None
-    for key in keys:
-        if isinstance(key, int):
-            items = node.value if isinstance(getattr(node, "value", None), list) else []
-            found = items[key] if key < len(items) else None
-            line = found.start_mark.line + 1 if found is not None else line
-        else:
-            pairs = node.value if node is not None and node.id == "mapping" else []
-            name, found = next(((k, v) for k, v in pairs if k.value == key), (None, None))
-            line = name.start_mark.line + 1 if name is not None else line
-        if found is None:
-            return line, None
-        node, value = found, str(found.value) if found.id == "scalar" else None
-    return line, value
-
-
-def _known_keys(path: list[str | int]) -> tuple[str, ...]:
-    return tuple(_declared(path).__struct_fields__)
-
-
-def _choices(path: list[str | int]) -> tuple[str, ...]:
-    """The values of the Literal, or of the optional Literal, that is declared at `path`."""
-    return tuple(
-        str(choice)
-        for argument in get_args(_declared(path))
-        if argument is not type(None)
-        for choice in (get_args(argument) or (argument,))
-    )
-
-
-def _declared(path: list[str | int]) -> Any:
-    """The type that the configuration declares at `path`."""
-    declared: Any = Config
-    for key in path:
-        declared = {field.name: field.type for field in msgspec.structs.fields(declared)}[str(key)]
-    return declared
-
-
-def _refuse_duplicate_keys(node: Any, where: str) -> None:
-    """YAML forbids a key twice; PyYAML lets the last one win in silence."""
-    if node.id == "mapping":
-        seen: dict[str, int] = {}
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if key.value in seen:
-                raise ConfigError(
-                    f"{where}:{line}: key {key.value!r} stands on line {seen[key.value]} already; remove one"
-                )
-            seen[key.value] = line
-            _refuse_duplicate_keys(value, where)
-    elif node.id == "sequence":
-        for value in node.value:
-            _refuse_duplicate_keys(value, where)
