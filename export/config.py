@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from export.worth.verdict import WorthGates
 from runtime.contracts.errors import ConfigError
 from runtime.contracts.model import (
     AttributionOutput,
@@ -117,11 +118,20 @@ class DriftGates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WorthConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether the explanation is judged, and by which gates it is worth showing."""
+    """Whether the explanation is judged on the frames, and what it must reach to be worth showing."""
 
     judge: bool = True
-    max_randomised_correlation: Share = 0.5
-    min_stability: Correlation = 0.5
+    gates: WorthGates = WorthGates()
+
+
+class RecurrentConfig(Recurrent, frozen=True, forbid_unknown_fields=True):
+    """A hidden state of the manifest; `shape` is needed of a torch module, whose code does not tell it."""
+
+    shape: Annotated[tuple[Annotated[int, Meta(ge=1)], ...], Meta(min_length=1)] | None = None
+
+    def recurrent(self) -> Recurrent:
+        """What the manifest says of it."""
+        return Recurrent(**{name: getattr(self, name) for name in Recurrent.__struct_fields__})
 
 
 class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -131,7 +141,7 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     images: Annotated[tuple[ImageConfig, ...], Meta(min_length=1)]
     outputs: Annotated[tuple[Output, ...], Meta(min_length=1)]
     states: tuple[StateInput, ...] = ()
-    recurrent: tuple[Recurrent, ...] = ()
+    recurrent: tuple[RecurrentConfig, ...] = ()
     concepts: tuple[Concept, ...] = ()
     description: str = ""
     tolerance: Annotated[float, Meta(ge=0.0)] = 1e-4
@@ -172,7 +182,7 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             images=tuple(image.image_input() for image in self.images),
             outputs=self.outputs,
             states=self.states,
-            recurrent=self.recurrent,
+            recurrent=tuple(state.recurrent() for state in self.recurrent),
             attribution=attribution,
             concepts=self.concepts,
             tolerance=self.tolerance,
