@@ -36,6 +36,7 @@ class Setting:
     acceleration_full_scale_mps2: float
     wheelbase_m: float
     shadow: bool
+    worth: str  # the verdict on the explanation, as the drive's header tells it
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,8 @@ def _badges(scene: Image, moment: Moment, setting: Setting, unit: float) -> None
     badges: list[tuple[str, Colour]] = []
     if setting.shadow:
         badges.append(("shadow: commands go nowhere", MUTED))
+    if setting.worth == "not worth showing" and moment.attribution is not None:
+        badges.append(("the map is not worth showing: it failed its tests", BAD))
     if moment.disposition == "late":
         badges.append(("late: not used", WARN))
     if moment.disposition == "dropped" and moment.picture is not None:

@@ -65,6 +65,7 @@ class DriveInfo:
     model_name: str
     model_sha256: str
     model_file_sha256: str
+    attribution_worth: str  # whether the explanation is worth showing; "" where the record is older than that word
     config_sha256: str
     fingerprint: EngineFingerprint
     sightline_version: str
@@ -109,6 +110,7 @@ def info(path: Path) -> DriveInfo:
         model_name=header.model_name,
         model_sha256=header.model_sha256,
         model_file_sha256=header.model_file_sha256,
+        attribution_worth=header.attribution_worth,
         config_sha256=header.config_sha256,
         fingerprint=header.fingerprint,
         sightline_version=header.sightline_version,

@@ -247,6 +247,7 @@ class _Overlay:
             steering_full_scale_rad=next((dial for dial in _DIALS_RAD if widest <= dial), _DIALS_RAD[-1]),
             acceleration_full_scale_mps2=max(2.0, acceleration),
             wheelbase_m=config.vehicle.wheelbase_m,
+            worth=self._drive.header.attribution_worth,
             shadow=drive.header.mode == "shadow",
         )
 

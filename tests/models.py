@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from runtime.contracts.model import (
     AttributionOutput,
+    Concept,
     ImageInput,
     Manifest,
     Output,
@@ -132,6 +133,40 @@ def two_camera_policy() -> bytes:
     )
     inputs = [_image_info("image_left"), _image_info("image_right")]
     return build(nodes, inputs, _control_info(), {"gain": np.array([[0.2]], np.float32)}, manifest)
+
+
+def concept_policy(seed: int = 0) -> bytes:
+    """One image to two concepts, each the sum of a 3 x 20 map: lane_offset_m, and gap_m behind a scale of 10; it steers
+    against the first.
+    """
+    random = np.random.default_rng(seed)
+    kernel = random.normal(0.0, 1.0 / (200.0 * FIELD_PX), (2, 3, FIELD_PX, FIELD_PX)).astype(np.float32)
+    oh = _onnx().helper
+    nodes = [
+        *_picture("image", "pixels"),
+        oh.make_node("Conv", ["pixels", "kernel"], ["maps"], strides=[STRIDE_PX, STRIDE_PX]),
+        oh.make_node("ReduceSum", ["maps", "places"], ["concepts"], keepdims=0),
+        oh.make_node("MatMul", ["concepts", "to_steering"], ["steering"]),
+        oh.make_node("MatMul", ["concepts", "to_acceleration"], ["acceleration"]),
+    ]
+    constants: dict[str, NDArray[Any]] = {
+        "kernel": kernel,
+        "places": np.array([2, 3], np.int64),
+        "to_steering": np.array([[-0.1], [0.0]], np.float32),
+        "to_acceleration": np.array([[0.0], [0.1]], np.float32),
+    }
+    outputs = [*_control_info(), _float_info("concepts", [1, 2]), _float_info("maps", [1, 2, ROWS, COLUMNS])]
+    manifest = Manifest(
+        name="concept",
+        graph_sha256="",
+        images=(ImageInput(name="image", width=WIDTH, height=HEIGHT),),
+        outputs=(STEERING, ACCELERATION),
+        concepts=(
+            Concept(name="lane_offset_m", unit="m", output="concepts"),
+            Concept(name="gap_m", unit="m", output="concepts", index=1, scale=10.0),
+        ),
+    )
+    return build(nodes, [_image_info("image")], outputs, constants, manifest)
 
 
 def slow_policy(passes: int = 40, size: int = 512) -> bytes:

@@ -43,6 +43,7 @@ def _words(found: DriveInfo) -> str:
         f"how        {found.mode}, {found.pacing}, {found.clock_domain} clock{assumed}",
         f"when       {found.start_utc}, {found.duration_s:.2f} s",
         f"model      {found.model_name} {found.model_sha256[:16]}…",
+        f"its maps   {found.attribution_worth or 'not told'}",
         f"engine     {engine.backend} {engine.backend_version}, {engine.provider}, {engine.threads} thread(s), "
         f"optimisation {engine.optimisation}",
         f"           {engine.processor}; {engine.system}",

@@ -7,6 +7,8 @@ sums of the map's cells, so they are in the target's unit and add up to the map'
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.attribution.grid import Grid
+from runtime.contracts.messages import ConceptValue
 from runtime.contracts.model import OutputQuantity
 from runtime.contracts.vehicle import Control
 
@@ -104,7 +107,21 @@ def amount(pull: float, target: OutputQuantity) -> str:
     """A pull with its sign, in degrees for steering and m/s2 for acceleration."""
     if target == "steering_angle_rad":
         return f"{math.degrees(pull):+.1f} deg"
-    return f"{pull:+.2f} m/s2"
+    return f"{pull:+.2f} m/s2" if target == "acceleration_mps2" else f"{pull:+.3g}"
+
+
+def seen(concepts: Iterable[ConceptValue]) -> str:
+    """What a network took the road to be, e.g. `lane offset +0.32 m, heading error -1.2 deg, gap +18.2 m`."""
+    return ", ".join(_concept(concept) for concept in concepts)
+
+
+def _concept(concept: ConceptValue) -> str:
+    value, unit = float(concept.value), concept.unit
+    # The name carries its unit for machines; people read it behind the number.
+    name = re.sub(r"_(m|rad|mps|per_m|ratio)$", "", concept.name).replace("_", " ")
+    if unit == "rad":
+        value, unit = math.degrees(value), "deg"
+    return f"{name} {value:+.3g}" + (f" {unit}" if unit not in ("", "1") else "")
 
 
 def steering(angle_rad: float) -> str:
@@ -125,7 +142,9 @@ def action(control: Control) -> str:
 def _way(pull: float, target: OutputQuantity) -> str:
     if target == "steering_angle_rad":
         return "left" if pull > 0 else "right"
-    return "faster" if pull > 0 else "slower"
+    if target == "acceleration_mps2":
+        return "faster" if pull > 0 else "slower"
+    return "up" if pull > 0 else "down"
 
 
 def _sum(parts: list[float]) -> float:

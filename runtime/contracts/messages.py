@@ -58,6 +58,7 @@ class Header(msgspec.Struct, frozen=True):
     config_sha256: str  # of the config file in the drive's folder
     schema_version: int = 1
     model_file_sha256: str = ""  # of the whole model file in the drive's folder, manifest included; "": not told
+    attribution_worth: str = ""  # the verdict of the model's report (runtime.contracts.worth); "": not told
 
 
 class Tensor(msgspec.Struct, frozen=True):
@@ -82,6 +83,14 @@ class Proposal(msgspec.Struct, frozen=True):
 
     steering_angle_rad: float | NonFinite
     acceleration_mps2: float | NonFinite
+
+
+class ConceptValue(msgspec.Struct, frozen=True):
+    """What the network took a quantity to be that it decides through; `unit` as its manifest tells it."""
+
+    name: str
+    unit: str
+    value: float | NonFinite
 
 
 class ValidityState(msgspec.Struct, frozen=True, tag="validity"):
@@ -116,10 +125,11 @@ class StepRecord(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
     """One decision, a pure function of tensors, vehicle state and chain state: replay makes the same bytes again.
 
-    `reason` is one sentence for people: what pulled the steering, and what the chain changed.
+    `reason` is one sentence for people: what pulled the steering, what the network took the road to be where it tells
+    that, and what the chain changed.
     """
 
     decision_id: str
@@ -130,6 +140,7 @@ class Decision(msgspec.Struct, frozen=True):
     steps: tuple[StepRecord, ...]
     control: Control  # the last step's output
     reason: str
+    concepts: tuple[ConceptValue, ...] = ()  # of a network that decides through named quantities
 
 
 class Attribution(msgspec.Struct, frozen=True):

@@ -23,7 +23,10 @@ METADATA_KEY = "sightline.manifest"
 Positive = Annotated[int, Meta(ge=1)]
 Pixels = Annotated[float, Meta(gt=0.0)]
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
-OutputQuantity = Literal["steering_angle_rad", "acceleration_mps2"]
+OutputQuantity = Literal["steering_angle_rad", "acceleration_mps2", "score"]
+"""`score` is a number without a unit (a logit, a probability); several outputs may be scores. What drives gives a
+steering angle.
+"""
 StateQuantity = Literal["speed_mps", "steering_angle_rad", "acceleration_mps2", "yaw_rate_radps"]
 
 
@@ -98,8 +101,30 @@ class Recurrent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reset: Literal["drive-start", "gap"] = "gap"
 
 
+class Concept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A quantity that the network decides through (concept bottleneck; Koh et al., arXiv 2007.04612), so that the
+    reason can be read as a number.
+
+    Its value is element `index` of the flattened output `output`, times `scale`, in `unit`. Where it is a sum over
+    places, plane `map_index` of the output `map` (concepts x rows x columns, leading ones allowed) times `scale` holds
+    each place's part; the sum of the plane is the value less a constant. The map's cells lie where the attribution's
+    do.
+    """
+
+    name: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")]
+    unit: str
+    output: str
+    index: Annotated[int, Meta(ge=0)] = 0
+    scale: float = 1.0
+    map: str = ""
+    map_index: Annotated[int, Meta(ge=0)] = 0
+
+
 class AttributionOutput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A float32 tensor rows x columns (leading ones allowed): the signed map of `target` over the image input `image`.
+
+    `target_tensor` is the tensor of the graph that was differentiated, where it is not the output itself (a logit
+    before its softmax), and `target_index` the element of it, fixed or the largest of each pass.
 
     The first cell is centred at (origin_y_px, origin_x_px) of the model input, its neighbours stride_*_px on, and
     each sees field_*_px around its centre. `scale` takes it to the target's unit and sign.
@@ -119,6 +144,8 @@ class AttributionOutput(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     field_y_px: Pixels
     field_x_px: Pixels
     scale: float = 1.0
+    target_tensor: str = ""
+    target_index: Annotated[int, Meta(ge=0)] | Literal["argmax"] = 0
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -133,6 +160,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     states: tuple[StateInput, ...] = ()
     recurrent: tuple[Recurrent, ...] = ()
     attribution: AttributionOutput | None = None
+    concepts: tuple[Concept, ...] = ()
     tolerance: Annotated[float, Meta(ge=0.0)] = 1e-4
     description: str = ""
     schema_version: Literal[1] = 1
@@ -140,9 +168,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def __post_init__(self) -> None:
         """Hold what single fields cannot."""
         quantities = [output.quantity for output in self.outputs]
-        if "steering_angle_rad" not in quantities:
-            raise ValueError("outputs name no steering_angle_rad: without it nothing can be decided")
-        _refuse_twice("outputs.quantity", quantities)
+        _refuse_twice("outputs.quantity", [quantity for quantity in quantities if quantity != "score"])
+        _refuse_twice("concept", [concept.name for concept in self.concepts])
         tensors = [i.name for i in self.images] + [i.name for i in self.states] + [i.input for i in self.recurrent]
         _refuse_twice("input tensor", tensors)
         for output in self.outputs:
@@ -164,6 +191,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 raise ValueError(f"attribution.image is {self.attribution.image!r}, which no image input is named")
             if self.attribution.target not in quantities:
                 raise ValueError(f"attribution.target is {self.attribution.target!r}, which no output gives")
+        for concept in self.concepts:
+            if concept.map and self.attribution is None:
+                raise ValueError(f"concepts.{concept.name}.map lies where the attribution does, and there is none")
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -173,6 +203,16 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def output(self, quantity: OutputQuantity) -> Output | None:
         """Where a quantity is read, None where the network does not give it."""
         return next((output for output in self.outputs if output.quantity == quantity), None)
+
+
+def refuse_undrivable(manifest: Manifest, where: str) -> None:
+    """Raise ModelError where a network gives no steering: it can be explained, and nothing can be decided with it."""
+    if manifest.output("steering_angle_rad") is None:
+        given = ", ".join(f"{output.name}[{output.index}] ({output.quantity})" for output in manifest.outputs)
+        raise ModelError(
+            f"model {where}: outputs name no steering_angle_rad, without which nothing can be decided (it gives "
+            f"{given}); say in its export configuration which output steers, in which unit and sign"
+        )
 
 
 def _refuse_twice(what: str, names: list[Any]) -> None:

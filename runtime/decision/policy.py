@@ -21,6 +21,7 @@ from runtime.contracts.errors import SourceError
 from runtime.contracts.identity import decision_id
 from runtime.contracts.messages import (
     Attribution,
+    ConceptValue,
     Decision,
     Mode,
     Proposal,
@@ -28,7 +29,7 @@ from runtime.contracts.messages import (
     StepState,
     recordable,
 )
-from runtime.contracts.model import Manifest, OutputQuantity
+from runtime.contracts.model import Manifest, OutputQuantity, refuse_undrivable
 from runtime.contracts.vehicle import Control, VehicleState
 from runtime.decision import chain
 from runtime.decision.chain import Situation
@@ -82,7 +83,11 @@ class Policy:
     """A network with its manifest and the decision chain behind it. Stateless: memory goes in and comes out."""
 
     def __init__(self, manifest: Manifest, engine: Engine, config: Config, drive_id: str, mode: Mode) -> None:
-        """Bind a loaded engine to its manifest, the configuration's limits, and the drive that it decides for."""
+        """Bind a loaded engine to its manifest, the configuration's limits, and the drive that it decides for.
+
+        Raises ModelError where the network gives no steering.
+        """
+        refuse_undrivable(manifest, repr(manifest.name))
         self._manifest = manifest
         self._engine = engine
         self._chain = chain.chain_of(manifest, config)
@@ -92,7 +97,7 @@ class Policy:
 
     def initial_memory(self) -> Memory:
         """The memory that a drive begins with."""
-        return Memory(initial_state(self._manifest, self._engine), tuple(step.initial for step in self._chain))
+        return Memory(initial_state(self._manifest, self._engine.inputs), tuple(step.initial for step in self._chain))
 
     def recorded_memory(self, inputs: Mapping[str, NDArray[Any]], steps: tuple[StepRecord, ...]) -> Memory:
         """The memory that a recorded decision was made on, from its input tensors and its chain."""
@@ -104,7 +109,7 @@ class Policy:
 
         The chain's memory stays: it is about commands and their times, which the gap does not undo.
         """
-        initial = initial_state(self._manifest, self._engine)
+        initial = initial_state(self._manifest, self._engine.inputs)
         kept = {r.input: memory.hidden[r.input] for r in self._manifest.recurrent if r.reset != "gap"}
         return replace(memory, hidden=initial | kept)
 
@@ -177,6 +182,7 @@ class Policy:
     def explain(self, choice: Choice) -> Outcome:
         """The choice with its map and its reason, as the record keeps it. The map came out of the same pass."""
         attribution, account = self._attribution(choice.sequence, choice.t_source_ns, choice.outputs)
+        concepts = self._concepts(choice.outputs)
         return Outcome(
             outputs=choice.outputs,
             decision=Decision(
@@ -187,7 +193,8 @@ class Policy:
                 proposal=choice.proposal,
                 steps=choice.steps,
                 control=choice.control,
-                reason=self._reason(choice.proposal, choice.steps, account),
+                reason=self._reason(choice.proposal, choice.steps, account, concepts),
+                concepts=concepts,
             ),
             attribution=attribution,
             memory=choice.memory,
@@ -219,7 +226,17 @@ class Policy:
         output = self._manifest.output(quantity)
         if output is None:
             return 0.0
-        return float(outputs[output.name].reshape(-1)[output.index]) * output.scale
+        return _element(outputs, output.name, output.index) * output.scale
+
+    def _concepts(self, outputs: Mapping[str, NDArray[Any]]) -> tuple[ConceptValue, ...]:
+        return tuple(
+            ConceptValue(
+                concept.name,
+                concept.unit,
+                recordable(_element(outputs, concept.output, concept.index) * concept.scale),
+            )
+            for concept in self._manifest.concepts
+        )
 
     def _attribution(
         self, sequence: int, t_source_ns: int, outputs: Mapping[str, NDArray[Any]]
@@ -231,18 +248,31 @@ class Policy:
         message = grid.message(sequence, t_source_ns, values, contract, self._images[contract.image])
         return message, words.account(values, contract.target)
 
-    def _reason(self, proposal: Proposal, steps: tuple[StepRecord, ...], account: words.Account | None) -> str:
-        """One sentence for people: what the vehicle is asked to do, what pulled it there, what the chain changed."""
+    def _reason(
+        self,
+        proposal: Proposal,
+        steps: tuple[StepRecord, ...],
+        account: words.Account | None,
+        concepts: tuple[ConceptValue, ...],
+    ) -> str:
+        """One sentence for people: what the vehicle is asked to do, what pulled it there, what the network took the
+        road to be, what the chain changed.
+        """
         control = steps[-1].output
         asked = float(proposal.steering_angle_rad)
         done = words.action(control)
         if math.isfinite(asked) and words.steering(asked) != words.steering(control.steering_angle_rad):
             done += f" (the network {words.steering(asked)})"
         if account is not None and self._manifest.attribution is not None:
-            explained = float(getattr(proposal, self._manifest.attribution.target))
+            explained = float(getattr(proposal, self._manifest.attribution.target, 0.0))
             contrary = account.with_it is not None and account.net * explained < 0
             done += f"{', although' if contrary else ':'} {account.words}"
-        return "; ".join([done, *(f"{step.step}: {step.reason}" for step in steps if step.acted)])
+        seen = [f"seen: {words.seen(concepts)}"] if concepts else []
+        return "; ".join([done, *seen, *(f"{step.step}: {step.reason}" for step in steps if step.acted)])
+
+
+def _element(outputs: Mapping[str, NDArray[Any]], name: str, index: int) -> float:
+    return float(outputs[name].reshape(-1)[index])
 
 
 def _reading(state: VehicleState, quantity: str) -> float | None:

@@ -24,6 +24,7 @@ from runtime.contracts.messages import Header, Mode
 from runtime.contracts.model import Manifest, read_manifest
 from runtime.contracts.source import Pacing, Source, SourceRequest, pacing_of
 from runtime.contracts.units import NS_PER_MS, NS_PER_S
+from runtime.contracts.worth import read_worth
 from runtime.decision.policy import Policy
 from runtime.driving.handover import HandOver
 from runtime.driving.loop import AssumedVehicle, Driver, drive
@@ -157,6 +158,7 @@ class DrivingProcess:
             fingerprint=engine.fingerprint,
             config_sha256=_file_sha256(self._plan.config_path),
             model_file_sha256=_file_sha256(self._plan.model_path),
+            attribution_worth=read_worth(self._plan.model_path, manifest).verdict,
         )
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.contracts.engine import Engine, TensorSpec
+from runtime.contracts.engine import TensorSpec
 from runtime.contracts.errors import ModelError
-from runtime.contracts.model import ImageInput, Manifest
+from runtime.contracts.model import Concept, ImageInput, Manifest
 
 Declared = Mapping[str, tuple[str, tuple[int | None, ...]]]
 """The inputs that a graph needs, by name: type (numpy's name) and shape; None is a dynamic dimension."""
@@ -78,6 +78,8 @@ def check_outputs(
                 f"model {where}: recurrent[{i}].output {recurrent.output!r} has shape {list(after.shape)}, "
                 f"which cannot go back into {recurrent.input!r} of shape {list(before.shape)}"
             )
+    for i, concept in enumerate(manifest.concepts):
+        _check_concept(concept, f"concepts[{i}]", manifest, outputs, where)
     attribution = manifest.attribution
     if attribution is not None:
         spec = _named(outputs, "attribution.output", attribution.output, ("float32",), where)
@@ -89,9 +91,31 @@ def check_outputs(
             )
 
 
+def _check_concept(
+    concept: Concept, field: str, manifest: Manifest, outputs: Mapping[str, TensorSpec], where: str
+) -> None:
+    spec = _named(outputs, f"{field}.output", concept.output, _CONTROL_TYPES, where)
+    if concept.index >= math.prod(spec.shape):
+        raise ModelError(
+            f"model {where}: {field}.index is {concept.index}, but {concept.output!r} has {math.prod(spec.shape)} "
+            f"element(s) (shape {list(spec.shape)})"
+        )
+    if not concept.map or manifest.attribution is None:
+        return
+    spec = _named(outputs, f"{field}.map", concept.map, _CONTROL_TYPES, where)
+    grid = (manifest.attribution.rows, manifest.attribution.columns)
+    planes = math.prod(spec.shape[:-2])
+    if spec.shape[-2:] != grid or concept.map_index >= planes:
+        raise ModelError(
+            f"model {where}: {field}.map_index is {concept.map_index} of {grid[0]} x {grid[1]} cells (as the "
+            f"attribution's), but {concept.map!r} has shape {list(spec.shape)}"
+        )
+
+
 def named_outputs(manifest: Manifest) -> frozenset[str]:
     """The graph's outputs that something is read from."""
     names = {output.name for output in manifest.outputs} | {recurrent.output for recurrent in manifest.recurrent}
+    names |= {name for concept in manifest.concepts for name in (concept.output, concept.map) if name}
     return frozenset(names | ({manifest.attribution.output} if manifest.attribution is not None else set()))
 
 
@@ -107,12 +131,10 @@ def zeros(inputs: Mapping[str, TensorSpec]) -> dict[str, NDArray[Any]]:
     return {name: np.zeros(spec.shape, spec.dtype) for name, spec in inputs.items()}
 
 
-def initial_state(manifest: Manifest, engine: Engine) -> dict[str, NDArray[Any]]:
+def initial_state(manifest: Manifest, inputs: Mapping[str, TensorSpec]) -> dict[str, NDArray[Any]]:
     """The hidden state that a drive begins with, or what follows a gap: by input, full of its initial value."""
     return {
-        recurrent.input: np.full(
-            engine.inputs[recurrent.input].shape, recurrent.initial, engine.inputs[recurrent.input].dtype
-        )
+        recurrent.input: np.full(inputs[recurrent.input].shape, recurrent.initial, inputs[recurrent.input].dtype)
         for recurrent in manifest.recurrent
     }
 

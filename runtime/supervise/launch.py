@@ -13,9 +13,10 @@ from runtime.contracts.clock import SystemClock
 from runtime.contracts.config import Config, dump_config
 from runtime.contracts.errors import RecordError, SightlineError
 from runtime.contracts.identity import new_drive_id
-from runtime.contracts.model import read_manifest
+from runtime.contracts.model import read_manifest, refuse_undrivable
 from runtime.contracts.source import Pacing
 from runtime.contracts.topics import GAP, LEDGER
+from runtime.contracts.worth import read_worth, report_path
 from runtime.driving.progress import Progress, parse
 from runtime.record.drive import Drive, LedgerTotals, open_drive
 from runtime.supervise.plan import CONFIG_NAME, MODEL_NAME, make_plan, make_run_dir
@@ -52,7 +53,7 @@ def run_drive(
     Raises SightlineError where the drive could not start or broke off before its first frame; one that broke off later
     is summarised, with what happened as the warning.
     """
-    read_manifest(Path(config.model))  # a wrong model is refused before there is a drive
+    _refuse_wrong_model(Path(config.model))
     clock = SystemClock()
     drive_id = new_drive_id(clock.utc_ns())
     drive_dir = out / drive_id
@@ -86,11 +87,21 @@ def run_drive(
     return _summary(drive_dir, drive_id, newest[0], result)
 
 
+def _refuse_wrong_model(path: Path) -> None:
+    """Raise ModelError where the model cannot drive, or has a report that cannot be read: before there is a drive."""
+    manifest = read_manifest(path)
+    refuse_undrivable(manifest, str(path))
+    read_worth(path, manifest)
+
+
 def _furnish(drive_dir: Path, config: Config) -> None:
-    """Make the drive's folder with its own copies of the model and the configuration."""
+    """Make the drive's folder with its own copies of model, report (where there is one) and configuration."""
     try:
         drive_dir.mkdir(parents=True)
         shutil.copyfile(config.model, drive_dir / MODEL_NAME)
+        report = report_path(Path(config.model))
+        if report.is_file():
+            shutil.copyfile(report, report_path(drive_dir / MODEL_NAME))
         resolved = msgspec.structs.replace(config, model=MODEL_NAME)
         (drive_dir / CONFIG_NAME).write_text(dump_config(resolved), encoding="utf-8")
     except OSError as error:

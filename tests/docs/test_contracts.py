@@ -23,7 +23,7 @@ from tests.models import tiny_policy
 CONFIG, TOPIC, MODEL = (ROOT / "docs" / f"{name}.md" for name in ("config", "topics", "model"))
 STRUCTS = (
     *(model.Manifest, model.ImageInput, model.Crop, model.Intrinsics),
-    *(model.StateInput, model.Output, model.Recurrent, model.AttributionOutput),
+    *(model.StateInput, model.Output, model.Recurrent, model.Concept, model.AttributionOutput),
 )
 
 
@@ -91,7 +91,8 @@ def _fields(struct: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
 
 def _kind(kind: inspect.Type) -> str:
     if isinstance(kind, inspect.UnionType):
-        [kind] = [one for one in kind.types if not isinstance(one, inspect.NoneType)]
+        kinds = [one for one in kind.types if not isinstance(one, inspect.NoneType)]
+        return ", ".join(sorted(_kind(one) for one in kinds))
     if isinstance(kind, inspect.VarTupleType):
         return f"list of {_kind(kind.item_type)}"
     if isinstance(kind, inspect.StructType):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import cv2
@@ -43,8 +44,8 @@ def read(path: Path) -> Image:
     return picture.astype(np.uint8)
 
 
-def setting(width: int = 960, height: int = 540, *, shadow: bool = False) -> Setting:
-    return Setting("title", IMAGE, width, height, 0.01, "steering_angle_rad", 0.1, 5.0, 2.7, shadow)
+def setting(width: int = 960, height: int = 540, *, shadow: bool = False, worth: str = "worth showing") -> Setting:
+    return Setting("title", IMAGE, width, height, 0.01, "steering_angle_rad", 0.1, 5.0, 2.7, shadow, worth)
 
 
 def moment(angle_rad: float = 0.0, truth: GroundTruth | None = None) -> Moment:
@@ -101,6 +102,19 @@ def test_a_picture_that_is_none_and_a_map_without_a_shape_are_placeholders(tmp_p
 
     broken = record_drive(tmp_path / "drive", models.tiny_policy(), 4, change=spoil)
     assert write_pictures(broken, tmp_path / "out", Selection()).frames == 4
+
+
+def test_a_map_that_failed_its_tests_is_labelled_in_every_picture_that_shows_it() -> None:
+    values = ((0.01, -0.01), (0.0, 0.01))
+    shown = Attribution(7, 0, "image", "front", "m", "steering_angle_rad", values, 16.0, 50.0, 33.0, 100.0, 33.0, 100.0)
+    with_map = dataclasses.replace(moment(), attribution=shown)
+
+    def labelled(at: Moment, worth: str) -> bool:
+        return bool((np.abs(draw(at, setting(worth=worth))[30:60].astype(int) - BAD).max(axis=2) < 12).any())
+
+    assert labelled(with_map, "not worth showing")
+    assert not labelled(with_map, "worth showing")
+    assert not labelled(moment(), "not worth showing")
 
 
 def test_every_nth_and_from_to_choose_frames(drive: Path, tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 
 from runtime.contracts import topics
-from runtime.contracts.model import read_manifest
+from runtime.contracts.model import attach_manifest, manifest_of, read_manifest
 from runtime.record.drive import open_drive
 from tests import models
 
@@ -244,3 +245,33 @@ def test_a_port_that_is_taken_is_refused_before_there_is_a_drive(tmp_path: Path)
     assert code == 2
     assert f"tcp://127.0.0.1:{port}" in answer["error"]
     assert not out.exists()
+
+
+def test_the_verdict_of_the_models_report_goes_with_the_drive(tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="the network is made with the onnx package")
+    model = tmp_path / "tiny.onnx"
+    model.write_bytes(models.tiny_policy())
+    worth = {"verdict": "not worth showing", "reasons": ["edges do better"]}
+    report = {"graph_sha256": read_manifest(model).graph_sha256, "worth": worth}
+    (tmp_path / "tiny.report.json").write_text(json.dumps(report), encoding="utf-8")
+    config = tmp_path / "bench.yaml"
+    config.write_text("model: tiny.onnx\n", encoding="utf-8")
+    code, summary = sightline("run", str(config), "--source", ROAD.format(seconds=1), "--out", str(tmp_path))
+    assert code == 0
+    drive = Path(summary["drive"])
+    assert open_drive(drive).header.attribution_worth == "not worth showing"
+    assert json.loads((drive / "model.report.json").read_text(encoding="utf-8")) == report
+
+
+def test_a_network_that_does_not_steer_is_refused_before_there_is_a_drive(tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="the network is made with the onnx package")
+    manifest = manifest_of(models.tiny_policy(), "tiny")
+    score = msgspec.structs.replace(manifest.outputs[0], quantity="score")
+    scores = msgspec.structs.replace(manifest, outputs=(score,), attribution=None)
+    (tmp_path / "tiny.onnx").write_bytes(attach_manifest(models.tiny_policy(), scores))
+    config = tmp_path / "bench.yaml"
+    config.write_text("model: tiny.onnx\n", encoding="utf-8")
+    code, answer = sightline("run", str(config), "--source", ROAD.format(seconds=1), "--out", str(tmp_path / "out"))
+    assert code == 2
+    assert "no steering_angle_rad" in answer["error"]
+    assert not (tmp_path / "out").exists()

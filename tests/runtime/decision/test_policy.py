@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from runtime.contracts.config import Config, DecisionConfig, EnvelopeConfig
 from runtime.contracts.engine import Engine, EngineRequest
-from runtime.contracts.errors import SourceError
+from runtime.contracts.errors import ModelError, SourceError
 from runtime.contracts.messages import EnvelopeState, ValidityState
 from runtime.contracts.model import Manifest, Output, Recurrent, attach_manifest, manifest_of, read_manifest
 from runtime.contracts.topics import ATTRIBUTION, DECISION
@@ -109,6 +109,26 @@ def test_the_reason_says_what_pulled_and_what_the_chain_changed(opened: Opener) 
     assert "pulled " in outcome.decision.reason
     assert "envelope: steering angle" in outcome.decision.reason
     assert "limited to" in outcome.decision.reason
+
+
+def test_a_network_that_decides_through_concepts_says_them_as_numbers(opened: Opener) -> None:
+    manifest, engine = opened(models.concept_policy())
+    policy = Policy(manifest, engine, Config(), "d", "closed-loop")
+    memory = policy.initial_memory()
+    outcome = policy.decide(0, 0, policy.network_inputs(pictures(manifest, 1), STATE, memory), STATE, memory)
+    offset, gap = outcome.outputs["concepts"][0].tolist()
+    told = [(concept.name, concept.unit, concept.value) for concept in outcome.decision.concepts]
+    assert told == [("lane_offset_m", "m", offset), ("gap_m", "m", gap * 10.0)]
+    assert f"seen: lane offset {offset:+.3g} m, gap {gap * 10.0:+.3g} m" in outcome.decision.reason
+
+
+def test_a_network_that_does_not_steer_is_refused_with_what_it_gives(opened: Opener) -> None:
+    onnx = models.tiny_policy()
+    score = Output(name="steering", quantity="score", minimum=-1.0, maximum=1.0)
+    bare = msgspec.structs.replace(manifest_of(onnx, "tiny"), outputs=(score,), attribution=None)
+    manifest, engine = opened(attach_manifest(onnx, bare))
+    with pytest.raises(ModelError, match=r"no steering_angle_rad.*it gives steering\[0\] \(score\)"):
+        Policy(manifest, engine, Config(), "d", "closed-loop")
 
 
 def test_manifest_scale_and_index_turn_the_networks_unit_into_radians(opened: Opener) -> None:

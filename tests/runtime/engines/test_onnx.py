@@ -52,7 +52,7 @@ def test_a_hidden_state_is_carried_from_pass_to_pass(tmp_path: Path) -> None:
 
     data = recurrent_policy(decay=0.5, initial=2.0)
     engine = opened(tmp_path, data)
-    state = initial_state(manifest_of(data, "test"), engine)
+    state = initial_state(manifest_of(data, "test"), engine.inputs)
     assert state["h"].tolist() == [[2.0] * 4]
     black = np.zeros((1, 66, 200, 3), np.uint8)
     once = engine.run({"image": black, **state})["h_next"]
