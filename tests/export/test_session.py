@@ -19,7 +19,11 @@ def test_it_tells_its_inputs_and_gives_the_outputs_that_are_asked_for() -> None:
         "image": ("uint8", (1, 66, 200, 3)),
         "speed_mps": ("float32", (1, 1)),
     }
-    fed: dict[str, NDArray[Any]] = {"image": np.zeros((1, 66, 200, 3), np.uint8), "speed_mps": np.ones((1, 1), np.float32), "more": np.ones(1)}
+    fed: dict[str, NDArray[Any]] = {
+        "image": np.zeros((1, 66, 200, 3), np.uint8),
+        "speed_mps": np.ones((1, 1), np.float32),
+        "more": np.ones(1),
+    }
     assert set(session.run(fed)) == {"steering", "acceleration", "attribution"}
     assert set(session.run(fed, ["steering"])) == {"steering"}
 
