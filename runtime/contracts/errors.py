@@ -5,6 +5,7 @@ SightlineError           could not do it: exit code 2
 ├── ConfigError          a configuration file or value is wrong
 ├── SourceError          frames cannot be had from where they were asked for
 ├── ModelError           an ONNX file breaks the model contract
+├── ExportError          an export is refused by its own gates, or cannot be written
 ├── EngineError          a back-end cannot run the model on this machine
 ├── LinkError            a socket, endpoint or shared-memory ring cannot be used
 └── RecordError          a drive cannot be written or read
@@ -43,6 +44,10 @@ class SourceError(SightlineError):
 
 class ModelError(SightlineError):
     """An ONNX file breaks the model contract."""
+
+
+class ExportError(SightlineError):
+    """An export is refused by its own gates, or cannot be written."""
 
 
 class EngineError(SightlineError):
