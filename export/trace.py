@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import re
 import warnings
@@ -13,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from export.front import network_shape
 from export.user_module import own_line
 from runtime.contracts.errors import ConfigError, ModelError
-from runtime.engines.check import image_shape
 
 if TYPE_CHECKING:
     import torch
 
-    from export.config import ImageConfig, ModelConfig
+    from export.config import ModelConfig
 
 OPSET = 20
 """What ONNX Runtime and TensorRT 10 both read."""
@@ -53,7 +54,7 @@ def trace(network: torch.nn.Module, config: ModelConfig, spec: str) -> Traced:
         ModelError: the network cannot take such inputs, or torch cannot export it.
     """
     example = example_inputs(config)
-    names = output_names(config)
+    names = config.output_names
 
     def run(inputs: Tensors) -> dict[str, NDArray[Any]]:
         import torch
@@ -67,30 +68,17 @@ def trace(network: torch.nn.Module, config: ModelConfig, spec: str) -> Traced:
 
 
 def example_inputs(config: ModelConfig) -> dict[str, NDArray[Any]]:
-    """Every input as the network itself takes it, all 0 (hidden states at their initial value), in `forward`'s order."""
-    example: dict[str, NDArray[Any]] = {image.name: network_image(image) for image in config.images}
+    """Every input as the network itself takes it, in `forward`'s order: all 0, hidden states at their initial value."""
+    example: dict[str, NDArray[Any]] = {
+        image.name: np.zeros(network_shape(image), np.uint8 if image.normalise is None else np.float32)
+        for image in config.images
+    }
     example |= {state.name: np.zeros((1, 1), np.float32) for state in config.states}
     for i, state in enumerate(config.recurrent):
         if state.shape is None:
             raise ConfigError(f"recurrent.{i}.shape: a torch module does not tell the shape of {state.input!r}; add it")
         example[state.input] = np.full(state.shape, state.initial, np.float32)
     return example
-
-
-def network_image(image: ImageConfig) -> NDArray[Any]:
-    """An all-0 picture in the type and layout that the network takes: uint8, or float32 where it is normalised."""
-    if image.normalise is None:
-        return np.zeros(image_shape(image), np.uint8)
-    size = (image.height, image.width)
-    return np.zeros((1, 3, *size) if image.normalise.layout == "NCHW" else (1, *size, 3), np.float32)
-
-
-def output_names(config: ModelConfig) -> tuple[str, ...]:
-    """The network's outputs in the order in which the configuration first names them."""
-    named = [output.name for output in config.outputs]
-    named += [name for concept in config.concepts for name in (concept.output, concept.map) if name]
-    named += [state.output for state in config.recurrent]
-    return tuple(dict.fromkeys(named))
 
 
 def _named(given: Any, names: tuple[str, ...], spec: str) -> dict[str, torch.Tensor]:
@@ -139,16 +127,16 @@ def _exported(network: torch.nn.Module, example: Tensors, names: tuple[str, ...]
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter warns of packages that it does not need here (torchvision) and of its own internals."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """The exporter prints graphs, and warns of packages that it does not need here and of its own internals."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), io.StringIO() as unsaid:
             warnings.simplefilter("ignore")
-            yield
+            with contextlib.redirect_stdout(unsaid), contextlib.redirect_stderr(unsaid):
+                yield
     finally:
-        logger.setLevel(level)
+        logging.disable(before)
 
 
 def _called_with(example: Tensors) -> str:
@@ -165,7 +153,9 @@ def _reason(error: BaseException) -> str:
     operator = re.search(r"No ONNX function found for <OpOverload\(op='([\w.]+)'", f"{text}\n{error}")
     if operator:
         return f"there is no ONNX operator for {operator.group(1)}; write it with others"
-    first = next((line.strip() for line in text.splitlines() if line.strip()), type(cause).__name__)
     places = [place for place in re.findall(r'File "([^"]+)", line (\d+)', text) if "site-packages" not in place[0]]
     where = f"{places[-1][0]}:{places[-1][1]}: " if places else ""
+    if "data-dependent" in text:
+        return f"{where}its way through forward hangs on what flows through it; write it without such an `if`"
+    first = next((line.strip() for line in text.splitlines() if line.strip()), type(cause).__name__)
     return f"{where}{type(cause).__name__}: {first}"
