@@ -78,10 +78,13 @@ class AttributionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 class Int8Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What INT8 is calibrated on: a drive, or any source, and how many of its frames."""
+    """What INT8 is calibrated on: a drive, or any source, and how many of its frames; and for whose kernels the graph is
+    laid out. Every engine runs either layout, to the same numbers.
+    """
 
     calibration: Annotated[str, Meta(min_length=1)]
     frames: Annotated[int, Meta(ge=1, le=10_000)] = 128
+    engine: Literal["tensorrt", "onnxruntime"] = "tensorrt"
 
 
 class PrecisionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -174,6 +177,14 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         if self.frames.source is None and (self.precision.fp16 or self.precision.int8):
             raise ValueError("precision: needs frames.source: what changes is judged on real frames")
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The network's outputs, each once, in the order in which they are first named: outputs, concepts, states."""
+        named = [output.name for output in self.outputs]
+        named += [name for concept in self.concepts for name in (concept.output, concept.map) if name]
+        named += [state.output for state in self.recurrent]
+        return tuple(dict.fromkeys(named))
+
     def manifest(self, attribution: AttributionOutput | None = None) -> Manifest:
         """The manifest of the exported graph, to be bound to it by `attach_manifest`. Raises ValueError."""
         return Manifest(
@@ -184,10 +195,15 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             states=self.states,
             recurrent=tuple(state.recurrent() for state in self.recurrent),
             attribution=attribution,
-            concepts=self.concepts,
+            concepts=self.concepts if attribution is not None else _without_maps(self.concepts),
             tolerance=self.tolerance,
             description=self.description,
         )
+
+
+def _without_maps(concepts: tuple[Concept, ...]) -> tuple[Concept, ...]:
+    """A concept's map lies where the attribution does: without one, nobody could say where."""
+    return tuple(msgspec.structs.replace(concept, map="", map_index=0) for concept in concepts)
 
 
 def load_model_config(path: Path) -> ModelConfig:
