@@ -95,16 +95,13 @@ def maps_of(manifest: Manifest, outputs: Outputs) -> dict[str, NDArray[Any]]:
     return maps
 
 
-def decision_change(read: Read, a: Sequence[float], b: Sequence[float], what: str) -> DecisionChange:
-    """The change of one quantity over at least one frame; `what` names the second network in errors.
+def decision_change(read: Read, a: Sequence[float], b: Sequence[float], names: tuple[str, str]) -> DecisionChange:
+    """The change of one quantity over at least one frame; `names` say in errors which network is which.
 
-    Raises ModelError where the second gives no finite number.
+    Raises ModelError where either gives what is no finite number.
     """
-    for frame, value in enumerate(b):
-        if not np.isfinite(value):
-            raise ModelError(
-                f"{what}: {read.name} is {value} on frame {frame}; float16 ends at 65504; calibrate on such frames"
-            )
+    for values, name in zip((a, b), names, strict=True):
+        _refuse_not_finite(values, f"{name}: {read.name}")
     moved = np.abs(np.asarray(a) - np.asarray(b))
     return DecisionChange(
         name=read.name,
@@ -117,26 +114,38 @@ def decision_change(read: Read, a: Sequence[float], b: Sequence[float], what: st
     )
 
 
-def explanation_change(name: str, a: Sequence[NDArray[Any]], b: Sequence[NDArray[Any]], what: str) -> ExplanationChange:
+def explanation_change(
+    map_name: str, a: Sequence[NDArray[Any]], b: Sequence[NDArray[Any]], names: tuple[str, str]
+) -> ExplanationChange:
     """The change of one map over at least one frame; as `decision_change`."""
-    for frame, values in enumerate(b):
-        if not np.isfinite(values).all():
-            raise ModelError(f"{what}: the map {name!r} holds numbers that are not finite on frame {frame}")
+    for values, name in zip((a, b), names, strict=True):
+        _refuse_not_finite(values, f"{name}: the map {map_name!r}")
     pairs = list(zip(a, b, strict=True))
-    constant = [bool(np.ptp(first) == 0.0 or np.ptp(second) == 0.0) for first, second in pairs]
     agreement = np.array([_agreement(first, second) for first, second in pairs])
     return ExplanationChange(
-        name=name,
+        name=map_name,
         median=float(np.median(agreement)),
         p5=float(np.percentile(agreement, 5)),
         min=float(agreement.min()),
         worst_frame=int(agreement.argmin()),
-        constant=sum(constant),
+        constant=sum(_is_constant(first) or _is_constant(second) for first, second in pairs),
     )
 
 
+def _refuse_not_finite(values: Sequence[Any], what: str) -> None:
+    for frame, value in enumerate(values):
+        if not np.isfinite(value).all():
+            raise ModelError(
+                f"{what} holds what is no finite number on frame {frame}; a layer overflows there (float16 ends at "
+                "65504): have such frames among those that a precision is made with, or mend the network"
+            )
+
+
 def _agreement(a: NDArray[Any], b: NDArray[Any]) -> float:
-    correlation = rank_correlation(a, b)
-    if np.isnan(correlation):
-        return 1.0 if np.ptp(a) == 0.0 and np.ptp(b) == 0.0 else 0.0
-    return correlation
+    if _is_constant(a) or _is_constant(b):
+        return 1.0 if _is_constant(a) and _is_constant(b) else 0.0
+    return rank_correlation(a, b)
+
+
+def _is_constant(values: NDArray[Any]) -> bool:
+    return bool(np.all(values == values.flat[0]))

@@ -58,18 +58,19 @@ def drift(reference: bytes, candidate: bytes, frames: Frames) -> Drift:
         ModelError: either has no manifest or cannot run, or the candidate gives something that is no finite number.
     """
     manifest = manifest_of(reference, "reference")
-    what = manifest_of(candidate, "candidate").name
+    manifest_of(candidate, "candidate")
+    names = (f"model {manifest.name} in float32", f"the candidate of model {manifest.name}")
     if not frames.inputs:
-        raise ModelError(f"model {what}: its drift cannot be measured on no frame at all; give frames.source")
+        raise ModelError(f"model {manifest.name}: its drift cannot be measured on no frame at all; give frames.source")
     before, after = Session(reference), Session(candidate)
     outputs = [(before.run(inputs), after.run(inputs)) for inputs in frames.inputs]
     decisions = tuple(
-        decision_change(read, [value_of(read, a) for a, _ in outputs], [value_of(read, b) for _, b in outputs], what)
+        decision_change(read, [value_of(read, a) for a, _ in outputs], [value_of(read, b) for _, b in outputs], names)
         for read in decided_by(manifest)
     )
     maps = [(maps_of(manifest, a), maps_of(manifest, b)) for a, b in outputs]
     explanations = tuple(
-        explanation_change(name, [a[name] for a, _ in maps], [b[name] for _, b in maps], what) for name in maps[0][0]
+        explanation_change(name, [a[name] for a, _ in maps], [b[name] for _, b in maps], names) for name in maps[0][0]
     )
     return Drift(
         source=frames.source,
