@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -49,6 +49,7 @@ def judge(
     *,
     seeds: tuple[int, ...] = SEEDS,
     input_gradient: FineMap | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> Worth:
     """Is the explanation of a network worth showing?
 
@@ -61,6 +62,7 @@ def judge(
         seeds: of the redrawn weights; the first also of random maps, noise and intervals. The same seeds give the same
             figures.
         input_gradient: gradient x input at every pixel, where it can be had, as a yardstick.
+        shapes: of inputs whose extents the plain network leaves open, by name.
 
     Raises:
         ModelError: the network cannot be loaded, explained or run, or its explained form has no attribution.
@@ -99,7 +101,9 @@ def judge(
                 comparisons=_comparisons(measured, gates, seeds[0]),
                 directions=_directions(subject, frames, maps, gates, seeds[0]),
             ),
-            randomisation=randomisation(Graph.load(plain, "the plain network"), explain, subject, frames.inputs, seeds),
+            randomisation=randomisation(
+                Graph.load(plain, "the plain network", shapes), explain, subject, frames.inputs, seeds
+            ),
             stability=stability(subject, frames.inputs, float(targets.std()), seeds[0]),
             by_frame=_by_frame(measured, targets),
             not_finite=sum(not np.isfinite(view.map).all() for view in views),

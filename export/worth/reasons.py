@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from export.worth.amounts import amount
 from export.worth.controls import EDGES_ON_GRID
 from export.worth.verdict import (
     Comparison,
@@ -53,9 +54,9 @@ def proofs(worth: Worth) -> tuple[str, ...]:
     assert stage is not None and stage.signed is not None and stage.absolute is not None
     found = [_passed(worth.removal, way, worth.unit) for way in ("deletion", "insertion")]
     if worth.gates.direction:
-        moves = ", ".join(f"{_amount(2 * d.figure.mean, worth.unit)} ({d.imputer})" for d in worth.removal.directions)
+        moves = ", ".join(f"{amount(2 * d.figure.mean, worth.unit)} ({d.imputer})" for d in worth.removal.directions)
         moves = " and ".join(
-            f"{_amount(each.figure.mean, worth.unit)} ({each.imputer})" for each in worth.removal.directions
+            f"{amount(each.figure.mean, worth.unit)} ({each.imputer})" for each in worth.removal.directions
         )
         found.append(
             f"The signs hold: taking one side's marks away moves the target to the other side, by {moves} on average."
@@ -76,7 +77,7 @@ def notes(worth: Worth) -> tuple[str, ...]:
     assert worth.removal is not None
     found = [
         f"Edges averaged over the map's own cells, taken away, change the target by "
-        f"{_amount(each.control_figure, worth.unit)} against the map's {_amount(each.attribution, worth.unit)} "
+        f"{amount(each.control_figure, worth.unit)} against the map's {amount(each.attribution, worth.unit)} "
         f"({each.imputer}). The verdict does not hang on it: on a road such patches are the lane lines themselves."
         for each in worth.removal.comparisons
         if each.control == EDGES_ON_GRID and each.way == "deletion" and not each.passed
@@ -105,9 +106,9 @@ def _compared(c: Comparison, unit: str) -> str:
     wanted = "change it more" if c.way == "deletion" else "leave it nearer to what it was"
     return (
         f"{_MOVES[c.way]} ({_FILLED[c.imputer]}) must {wanted} than the control '{c.control}' does: "
-        f"{_amount(c.attribution, unit)} against {_amount(c.control_figure, unit)}, difference "
-        f"{_amount(c.difference.mean, unit)}, 95 % interval {_amount(c.difference.low, unit)} to "
-        f"{_amount(c.difference.high, unit)}."
+        f"{amount(c.attribution, unit)} against {amount(c.control_figure, unit)}, difference "
+        f"{amount(c.difference.mean, unit)}, 95 % interval {amount(c.difference.low, unit)} to "
+        f"{amount(c.difference.high, unit)}."
     )
 
 
@@ -115,8 +116,8 @@ def _backward(direction: Direction, unit: str) -> str:
     mean = direction.figure
     return (
         "The signs do not hold: taking one side's marks away must move the target to the other side; it moved by "
-        f"{_amount(mean.mean, unit)} ({direction.imputer}), 95 % interval {_amount(mean.low, unit)} to "
-        f"{_amount(mean.high, unit)}."
+        f"{amount(mean.mean, unit)} ({direction.imputer}), 95 % interval {amount(mean.low, unit)} to "
+        f"{amount(mean.high, unit)}."
     )
 
 
@@ -128,18 +129,11 @@ def _passed(removal: Removal, way: Way, unit: str) -> str:
         order = max if way == "deletion" else min
         strongest = order(gated, key=lambda c: c.control_figure)
         parts.append(
-            f"{_amount(strongest.attribution, unit)} against {_amount(strongest.control_figure, unit)} of "
+            f"{amount(strongest.attribution, unit)} against {amount(strongest.control_figure, unit)} of "
             f"'{strongest.control}', the strongest ({imputer})"
         )
     does = "changes the target more than controls do" if way == "deletion" else "keeps it nearer than controls do"
     return f"{_MOVES[way]} {does}: {'; '.join(parts)}."
-
-
-def _amount(value: float, unit: str) -> str:
-    """Three significant digits and the unit; angles in degrees, as people read them."""
-    if unit == "rad":
-        return f"{value * 57.29577951308232:.3g}°"
-    return f"{value:.3g} {unit}".strip()
 
 
 def _frames(count: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from export.precision.change import UNITS
 from export.session import Session
 from runtime.contracts.errors import ModelError
 from runtime.contracts.model import AttributionOutput, ImageInput, Manifest, manifest_of
@@ -18,8 +19,6 @@ Map = NDArray[np.float64]
 """float64, rows x columns, in the target's unit."""
 Pixels = NDArray[np.uint8]
 """uint8, height x width x 3, as the network's channels are ordered."""
-
-UNITS = {"steering_angle_rad": "rad", "acceleration_mps2": "m/s²", "score": ""}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-Verdict = Literal["worth showing", "not worth showing", "not judged"]
+from runtime.contracts.worth import Verdict
+
 Way = Literal["deletion", "insertion"]
 Imputer = Literal["blur", "mean"]
 
@@ -17,9 +18,12 @@ class WorthGates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `deletion_over_controls`: the change of the decision when the marked pixels go, at least this many times that of the
     strongest control. `insertion_under_controls`: the distance to the decision when only they are there, at most this
-    many times that of the strongest control. `certain`: the 95 % interval of the paired difference from edges
-    and from random pixels must lie on the right side as well, and that of `direction`. `randomised_head`: the absolute rank correlation with the map of a randomised head stays below,
-    signed and absolute. `stability`: the median rank correlation under noise, at least.
+    many times that of the strongest control.
+
+    `certain`: the 95 % interval of the paired difference from edges and from random pixels, and that of the direction,
+    must lie on the right side as well. `randomised_head`: the absolute rank correlation with the map of a randomised
+    head stays below, signed and absolute. `stability`: the median rank correlation under noise, at least. `direction`:
+    taking away what pulls the target up must lower it, and the reverse.
     """
 
     deletion_over_controls: Annotated[float, Meta(ge=0.0)] = 1.0
