@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
+from export.attribution.sight import RESHAPES
 from export.graph.graph import Graph
 from runtime.contracts.errors import ConfigError
 from runtime.contracts.model import StateQuantity
@@ -107,8 +108,7 @@ def _image(value: Value, name: str) -> list[str]:
 
 
 def _output(graph: Graph, name: str) -> list[str]:
-    producer = graph.producer(name)
-    low, high = _BOUNDED.get(producer.op if producer is not None else "", (-_ANY, _ANY))
+    low, high = _bounds(graph, name)
     shape = " x ".join(map(str, graph.value(name).shape)) or "one number"
     return [
         f"  - name: {_quoted(name)}   # {shape}",
@@ -117,6 +117,14 @@ def _output(graph: Graph, name: str) -> list[str]:
         f"    minimum: {low:.1f}",
         f"    maximum: {high:.1f}",
     ]
+
+
+def _bounds(graph: Graph, name: str) -> tuple[float, float]:
+    """What a squashing function leaves of the numbers, however it was reshaped afterwards."""
+    producer = graph.producer(name)
+    while producer is not None and producer.op in RESHAPES:
+        producer = graph.producer(producer.inputs[0])
+    return _BOUNDED.get(producer.op if producer is not None else "", (-_ANY, _ANY))
 
 
 def _listed(graph: Graph) -> str:

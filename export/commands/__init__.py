@@ -1,0 +1,19 @@
+"""The verbs that make and compare models: `sightline export`, `sightline model`."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from runtime.contracts.errors import UsageError
+
+_NEEDED = ("onnx", "onnxruntime", "numpy")
+
+
+def need_extra(*more: str) -> None:
+    """Raise UsageError with the way to install it where a package is not there."""
+    absent = [name for name in (*_NEEDED, *more) if find_spec(name) is None]
+    if absent:
+        raise UsageError(
+            f"{', '.join(absent)} is not installed here, and a vehicle does not need it; where models are exported: "
+            "python -m pip install 'sightline[export]', or from a checkout: python -m pip install '.[export]'"
+        )
