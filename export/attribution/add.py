@@ -1,0 +1,85 @@
+"""The seam to the pipeline: one call adds a map to a graph, or leaves the graph as it was."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from export.attribution.gradient_activation import TEXT, add_gradient_activation
+from export.attribution.layers import Layer, Layers
+from export.attribution.target import AskedTensor, Target, asked_tensor
+from export.graph.graph import Graph
+from runtime.contracts.errors import ModelError
+from runtime.contracts.model import AttributionOutput, ImageInput
+
+AUTO = "auto"
+
+
+class Wanted(Protocol):
+    """What the configuration says of the map: `attribution` in docs/export.md."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def layer(self) -> str: ...
+    @property
+    def finer_layer(self) -> str: ...
+
+
+def add_attribution(
+    graph: Graph, wanted: Wanted, target: Target, image: ImageInput, output_name: str = "attribution"
+) -> AttributionOutput:
+    """Append the operators of a method to a graph, and its map as an output, float32 rows x columns.
+
+    Args:
+        graph: extended in place; its decisions stay as they are.
+        wanted: method and layers.
+        target: what is explained.
+        image: an input of the graph, uint8.
+        output_name: what the map is called.
+
+    Raises:
+        ModelError: the method cannot be had of this graph (`Impassable`: the operator that the gradient cannot pass);
+            the graph is then as it was.
+    """
+    if output_name in graph:
+        raise ModelError(f"attribution: the network holds a tensor {output_name!r} already; give the map another name")
+    before = graph.copy()
+    try:
+        asked = asked_tensor(graph, target)
+        layers = Layers(graph, image, asked.tensor)
+        layer = layers.default() if wanted.layer == AUTO else layers.named(wanted.layer)
+        made, layer, text = _made(graph, wanted, layers, layer, asked)
+    except ModelError:
+        graph.roll_back(before)
+        raise
+    if graph.value(made).dtype != np.float32:
+        made = graph.emit("Cast", made, to=1)
+    graph.rename(made, output_name)
+    graph.outputs.append(output_name)
+    places = layer.places
+    return AttributionOutput(
+        output=output_name,
+        method="; ".join(part for part in (f"{text} {asked.note}".strip(), places.note) if part),
+        layer=layer.tensor,
+        target=target.quantity,
+        image=image.name,
+        rows=places.rows,
+        columns=places.columns,
+        origin_y_px=places.origin_y_px,
+        origin_x_px=places.origin_x_px,
+        stride_y_px=places.stride_y_px,
+        stride_x_px=places.stride_x_px,
+        field_y_px=places.field_y_px,
+        field_x_px=places.field_x_px,
+        scale=target.scale,
+        target_tensor="" if asked.tensor == target.output else asked.tensor,
+        target_index=asked.index,
+    )
+
+
+def _made(graph: Graph, wanted: Wanted, layers: Layers, layer: Layer, asked: AskedTensor) -> tuple[str, Layer, str]:
+    if wanted.method in (AUTO, "gradient-x-activation"):
+        return add_gradient_activation(graph, layer, asked), layer, TEXT
+    raise ModelError(f"attribution: there is no method {wanted.method!r}")
