@@ -52,8 +52,8 @@ def removal(found: Removal, unit: str) -> str:
     return section(
         "Does the map mark what the decision hangs on?",
         f"The {share} % of pixels that a map marks most are taken away (deletion: the target must change much) or "
-        f"shown alone (insertion: it must stay near to what it was). Every map loses the same number of pixels. Over these "
-        f"frames the target itself has a standard deviation of {amount(found.target_spread, unit)}.",
+        f"shown alone (insertion: it must stay near to what it was). Every map loses the same number of pixels. Over "
+        f"these frames the target itself has a standard deviation of {amount(found.target_spread, unit)}.",
         legend(lines),
         "<h3>Deletion: higher is better</h3>",
         f'<div class="pair">{"".join(deletion)}</div>',
