@@ -7,17 +7,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from export.artefact import refuse_foreign, whole_folder
 from export.config import ModelConfig, load_model_config, parse_model_config
 from export.draft import draft
-from export.explain import Explained, explained
+from export.explain import Explained, explain, explained
 from export.frames import Frames, frames_of
-from export.parity import Parity, parity, refuse
+from export.parity import parity, refuse
+from export.precision.drift import drift, refused
+from export.precision.half import to_fp16
+from export.precision.int8 import to_int8
+from export.report.report import Form, Report, to_json
+from export.report.write import write_report
 from export.session import Session
+from export.worth.judge import judge
+from export.worth.verdict import Worth, not_judged
 from runtime.contracts.errors import ModelError, UsageError
 from runtime.contracts.model import manifest_of
+from runtime.contracts.worth import report_path
 
 if TYPE_CHECKING:
     from export.parity import Run
@@ -43,9 +53,15 @@ class Done:
     files: tuple[tuple[str, int], ...]  # name and size in bytes
     parity: tuple[str, ...]
     explanation: tuple[str, ...]
+    worth: tuple[str, ...]
     warnings: tuple[str, ...]
     next_step: str
-    report: Any
+    report: Report
+
+    @property
+    def refused(self) -> bool:
+        """Whether a form that was asked for did not pass its gate."""
+        return any(form.refused for form in self.report.precision)
 
 
 @dataclass(frozen=True)
@@ -78,39 +94,101 @@ class _Export:
 
     def made(self, text: str) -> Done:
         """Every step in its order."""
-        config = self.config
+        config, plain = self.config, self.network.onnx
         self.say("writing the attribution into the graph")
-        result = explained(self.network.onnx, config)
-        frames = self._frames(result)
+        result = explained(plain, config)
+        frames = self._frames(result.onnx, config.frames.source, config.frames.count, "frames")
         self.say("parity")
         held = parity(self.network.run, self.network.name, result.onnx, config, frames)
         refuse(held, config.name)
-        self._write(f"{config.name}.onnx", result.onnx)
+        path = self._write("", result.onnx)
+        forms = tuple(self._forms(result.onnx, frames))
+        worth = self._worth(result, frames)
+        report = Report(
+            graph_sha256=manifest_of(result.onnx, config.name).graph_sha256,
+            model=config.name,
+            parity=held,
+            without_map=result.left_out,
+            precision=forms,
+            worth=worth,
+        )
+        self.say("report")
+        write_report(path, result.onnx, report, frames)
+        for form in forms:
+            self._report_of(form, worth)
         (self.folder / f"{config.name}.yaml").write_text(text, encoding="utf-8")
-        return self._done(result, held)
+        return self._done(result, report)
 
-    def _frames(self, result: Explained) -> Frames | None:
-        wanted = self.config.frames
-        if wanted.source is None:
+    def _frames(self, model: bytes, uri: str | None, count: int, what: str) -> Frames | None:
+        """Frames of a source that may stand beside the configuration; None where none is named."""
+        if uri is None:
             return None
-        self.say("frames")
-        return self._frames_of(result, wanted.source, wanted.count)
-
-    def _frames_of(self, result: Explained, uri: str, count: int) -> Frames:
+        self.say(what)
         beside = self.request.config.parent / uri if self.request.config is not None else Path(uri)
         located = str(beside) if "://" not in uri and beside.exists() else uri
-        manifest = manifest_of(result.onnx, self.config.name)
-        return frames_of(manifest, Session(result.onnx).inputs, located, count)
+        return frames_of(manifest_of(model, self.config.name), Session(model).inputs, located, count)
 
-    def _write(self, name: str, content: bytes) -> None:
-        (self.folder / name).write_bytes(content)
+    def _forms(self, model: bytes, frames: Frames | None) -> Iterator[Form]:
+        """The other precisions, each held against its gate; one that is refused is not written."""
+        wanted = self.config.precision
+        if frames is None:
+            return
+        if wanted.fp16:
+            self.say("FP16")
+            yield self._form("fp16", model, to_fp16(model, frames), frames)
+        if wanted.int8 is not None:
+            calibration = self._frames(model, wanted.int8.calibration, wanted.int8.frames, "INT8: calibration")
+            assert calibration is not None
+            self.say("INT8")
+            yield self._form("int8", model, to_int8(model, calibration, wanted.int8.engine), frames)
 
-    def _done(self, result: Explained, held: Parity) -> Done:
+    def _form(self, name: str, model: bytes, form: bytes, frames: Frames) -> Form:
+        found = drift(model, form, frames)
+        why = tuple(refused(found, self.config.drift))
+        file = "" if why else self._write(f".{name}", form).name
+        return Form(name=name, file=file, drift=found, refused=why)
+
+    def _worth(self, result: Explained, frames: Frames | None) -> Worth:
+        gates = self.config.worth.gates
+        if result.attribution is None:
+            return not_judged(result.left_out or "the configuration wants no attribution", gates)
+        if frames is None:
+            return not_judged("the configuration names no frames.source to judge the explanation on", gates)
+        if not self.config.worth.judge:
+            return not_judged("the configuration says worth.judge: false", gates)
+        self.say("worth")
+        return judge(self.network.onnx, lambda plain: explain(plain, self.config), frames, gates)
+
+    def _report_of(self, form: Form, worth: Worth) -> None:
+        """A form's own report: what it changes, and the verdict on the float32 map that it agrees with so far."""
+        if not form.file:
+            return
+        path = self.folder / form.file
+        agreed = [f"{e.name}: rank correlation {e.median:.3f} in the median" for e in form.drift.explanations]
+        note = f"judged in float32; this form agrees with it ({'; '.join(agreed) or 'no map'})"
+        report = Report(
+            graph_sha256=manifest_of(path.read_bytes(), form.file).graph_sha256,
+            model=self.config.name,
+            precision=(form,),
+            worth=msgspec.structs.replace(worth, notes=(*worth.notes, note)),
+        )
+        report_path(path).write_bytes(to_json(report))
+
+    def _write(self, form: str, content: bytes) -> Path:
+        path = self.folder / f"{self.config.name}{form}.onnx"
+        path.write_bytes(content)
+        return path
+
+    def _done(self, result: Explained, report: Report) -> Done:
+        config, held = self.config, report.parity
+        assert held is not None
         warnings = [f"no attribution: {result.left_out}"] if result.left_out else []
-        if self.config.frames.source is None:
+        if config.frames.source is None:
             warnings.append("no frames.source in the configuration: parity was held on noise and extremes only")
-        drives = any(output.quantity == "steering_angle_rad" for output in self.config.outputs)
-        file = self.request.out / f"{self.config.name}.onnx"
+        warnings += [f"{form.name} was not written: {why}" for form in report.precision for why in form.refused]
+        drives = any(output.quantity == "steering_angle_rad" for output in config.outputs)
+        file = self.request.out / f"{config.name}.onnx"
+        worth = report.worth
         return Done(
             out=self.request.out,
             files=tuple((path.name, path.stat().st_size) for path in sorted(self.folder.iterdir())),
@@ -120,9 +198,10 @@ class _Export:
                 for output in held.outputs
             ),
             explanation=_told(result),
+            worth=(worth.verdict, *worth.reasons) if worth is not None else (),
             warnings=tuple(warnings),
             next_step=f"sightline run --model {file}" if drives else f"sightline model show {file}",
-            report=held,
+            report=report,
         )
 
 

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export, or leave everything as it was. Exit code 2 where it was refused or could not be done."""
+    """Export, or leave everything as it was (exit code 2). 1 where FP16 or INT8 did not pass the drift gate."""
     need_extra(*(() if args.network.endswith(".onnx") else ("torch", "onnxscript")))
     from export.pipeline import Request, export
 
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         console.emit_json(done.report)
     else:
         console.emit(_words(done))
-    return ExitCode.YES
+    return ExitCode.NO if done.refused else ExitCode.YES
 
 
 def _words(done: Done) -> str:
@@ -49,5 +49,6 @@ def _words(done: Done) -> str:
     lines += [f"          {name}  {size / 1e6:.2f} MB" for name, size in done.files]
     lines += [f"parity    {line}" for line in done.parity]
     lines += [f"map       {line}" for line in done.explanation]
+    lines += [f"worth     {line}" for line in done.worth]
     lines += [f"warning   {warning}" for warning in done.warnings]
     return "\n".join([*lines, f"next      {done.next_step}"])
