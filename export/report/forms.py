@@ -1,16 +1,44 @@
-"""The page's section on other precisions of the model: size, speed, and what they change."""
+"""The page's sections on what else computes the same: parity with the network, and other precisions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from export.parity import Parity
 from export.report.parts import Cell, section, table
 from export.report.report import Form
 from export.worth.amounts import amount
 
 
-def precision(forms: Sequence[Form]) -> str:
-    """A table of the forms, one of what they change in decisions, one of what they change in explanations."""
+def parity(found: Parity) -> str:
+    """How far the exported file is from the network that it stands for."""
+    rows = [
+        [
+            Cell(output.name),
+            Cell(f"{output.max_abs:.2g}", number=True),
+            Cell(f"{output.allowed:.2g}", number=True),
+            Cell(f"{output.largest:.3g}", number=True),
+            Cell(f"{output.cosine:.7f}", number=True),
+            Cell(output.worst_input),
+            Cell("yes" if output.passed else "no", passed=output.passed),
+        ]
+        for output in found.outputs
+    ]
+    where = _head("worst on", "agrees?")
+    real = f"{found.frames} frames of {found.frames_source} and " if found.frames else ""
+    return section(
+        "Does the file compute what the network does?",
+        f"Against {found.reference}, on {real}{len(found.others)} inputs that no camera gives (black, white, "
+        "checkerboards, noise). In the outputs' own units.",
+        table([*_head("output"), *_numbers("largest difference", "allowed", "largest value", "cosine"), *where], rows),
+    )
+
+
+def precision(forms: Sequence[Form], worst: str = "") -> str:
+    """A table of the forms, one of what they change in decisions, one of what they change in explanations.
+
+    `worst` is HTML: the frames on which they change most.
+    """
     sizes = [
         [
             Cell(form.name),
@@ -55,10 +83,11 @@ def precision(forms: Sequence[Form]) -> str:
         f"Against float32 on {first.frames} frames of {first.source}. Time: {first.speed.engine}; the ratio is that of "
         "neighbouring passes, with its 95 % interval, below 1 is faster.",
         table([*_head("form", "gate"), *_numbers("size", "median pass", "ratio"), Cell("")], sizes),
-        "<h3 style='margin-top:18px'>Change of decisions</h3>",
+        "<h3 class='apart'>Change of decisions</h3>",
         table([*_head("form", "quantity"), *_numbers("mean", "99th percentile", "largest", "on frame")], decisions),
-        "<h3 style='margin-top:18px'>Agreement of explanations (rank correlation)</h3>",
+        "<h3 class='apart'>Agreement of explanations (rank correlation)</h3>",
         table([*_head("form", "map"), *_numbers("median", "5th percentile", "lowest", "on frame")], explanations),
+        worst,
     )
 
 

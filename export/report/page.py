@@ -6,7 +6,7 @@ from html import escape
 
 from export.report import worth_sections
 from export.report.album import Album, Shown
-from export.report.forms import precision
+from export.report.forms import parity, precision
 from export.report.parts import facts, section
 from export.report.report import Report
 from export.report.style import STYLE
@@ -17,7 +17,9 @@ def page(report: Report, album: Album | None) -> str:
     """The page. `album` is None where there is no attribution or no frame to show."""
     worth = report.worth
     parts = [f"<h1>{escape(report.model)}</h1>", '<p class="soft">What its export measured.</p>']
-    if worth is not None:
+    if report.without_map:
+        parts.append(section("No explanation", f"It was exported without one: {report.without_map}"))
+    elif worth is not None:
         parts.append(worth_sections.verdict(worth))
     if album is not None:
         parts.append(_pictures(album, worth))
@@ -29,8 +31,12 @@ def page(report: Report, album: Album | None) -> str:
         parts.append(worth_sections.stability(worth.stability, worth.gates.stability))
     if album is not None and album.worst:
         parts.append(_worst(album))
+    if report.parity is not None:
+        parts.append(parity(report.parity))
     if report.precision:
-        parts.append(precision(report.precision))
+        moved = "".join(map(_figure, album.moved)) if album is not None else ""
+        title = "<h3 class='apart'>Where they move the decision most (the map is that of float32)</h3>"
+        parts.append(precision(report.precision, f'{title}<div class="album">{moved}</div>' if moved else ""))
     parts.append(_rests_on(report))
     title = f"{report.model}: {worth.verdict}" if worth is not None else report.model
     return (

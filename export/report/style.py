@@ -47,7 +47,8 @@ svg .axis { font-size: 12px }
 table { border-collapse: collapse; width: 100%; font-size: 13.5px; margin-top: 6px; font-variant-numeric: tabular-nums }
 th, td { text-align: left; padding: 5px 12px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top }
 th { font-weight: 600; color: var(--soft) }
-th.n, td.n { text-align: right }
+th.n, td.n { text-align: right; white-space: nowrap }
+h3.apart { margin-top: 18px }
 code { font: 12.5px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace }
 details { margin-top: 12px }
 summary { cursor: pointer; color: var(--soft) }

@@ -90,7 +90,10 @@ def randomisation(found: Randomisation, limit: float) -> str:
             Cell(stage.layer + (" (head)" if stage.head else "")),
             _correlation(stage.signed, limit if stage.head else None),
             _correlation(stage.absolute, limit if stage.head else None),
-            Cell(", ".join("none" if value is None else f"{value:+.2f}".replace("-", "−") for value in stage.by_seed)),
+            Cell(
+                ", ".join("none" if value is None else f"{value:+.2f}".replace("-", "−") for value in stage.by_seed),
+                number=True,
+            ),
         ]
         for stage in stages
     ]
@@ -101,7 +104,7 @@ def randomisation(found: Randomisation, limit: float) -> str:
         "and every copy is explained anew. A map that stays as it was shows the picture, not the decision "
         "(Adebayo et al., arXiv 1810.03292). Absolute values of the rank correlations, averaged over frames and seeds.",
         f'<div class="pair"><div class="chart">{svg(chart)}{legend(lines)}</div>'
-        f"<div>{table([*heads, Cell('signed, by seed')], rows)}</div></div>",
+        f"<div>{table([*heads, Cell('signed, by seed', number=True)], rows)}</div></div>",
     )
 
 
@@ -181,7 +184,7 @@ def _directions(found: Removal, unit: str) -> str:
     ]
     head = [Cell("one side's marks taken away"), Cell("target moves to the other side by", number=True)]
     return (
-        "<h3 style='margin-top:18px'>Do the signs hold?</h3>"
+        "<h3 class='apart'>Do the signs hold?</h3>"
         f"{table([*head, Cell('95 % interval', number=True), Cell('above 0?')], rows)}"
     )
 

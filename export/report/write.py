@@ -25,7 +25,7 @@ def write_report(model_path: Path, explained: bytes, report: Report, frames: Fra
         the two files' paths.
     """
     has_map = manifest_of(explained, str(model_path)).attribution is not None
-    shown = album(explained, frames, report.worth) if frames is not None and len(frames) and has_map else None
+    shown = album(explained, frames, report) if frames is not None and len(frames) and has_map else None
     data = report_path(model_path)
     html = data.with_suffix(".html")
     data.write_bytes(to_json(report))
