@@ -21,6 +21,7 @@ from export.precision.change import (
     maps_of,
     value_of,
 )
+from export.precision.stepwise import faithful
 from export.session import Session
 from runtime.contracts.errors import ModelError
 from runtime.contracts.model import AttributionOutput, Manifest, manifest_of
@@ -76,7 +77,8 @@ def diff(first: bytes, second: bytes, uri: str, count: int, names: tuple[str, st
     manifests = (manifest_of(first, names[0]), manifest_of(second, names[1]))
     sessions = (Session(first), Session(second))
     fed = _frames(manifests, sessions, uri, count)
-    a, b = ([session.run(inputs) for inputs in frames.inputs] for session, frames in zip(sessions, fed, strict=True))
+    runs = (faithful(first, names[0]), faithful(second, names[1]))
+    a, b = ([run.run(inputs) for inputs in frames.inputs] for run, frames in zip(runs, fed, strict=True))
     decisions, silent = _decisions(manifests, a, b, names)
     explanations, uncompared = _explanations(manifests, a, b, names)
     return ModelDiff(
