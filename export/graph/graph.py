@@ -240,7 +240,7 @@ class Graph:
                 for name in (*self.inputs, *(name for name in read if name in declared))
             ],
             [onnx.helper.make_value_info(name, type_proto(self.value(name))) for name in self.outputs],
-            [onnx.numpy_helper.from_array(np.ascontiguousarray(self.constants[name]), name) for name in stored],
+            [onnx.numpy_helper.from_array(np.asarray(self.constants[name], order="C"), name) for name in stored],
         )
         ir_version = onnx.helper.find_min_ir_version_for(opsets)
         return onnx.helper.make_model(proto, opset_imports=opsets, ir_version=ir_version, producer_name=_PRODUCER)

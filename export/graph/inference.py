@@ -44,7 +44,7 @@ def infer_outputs(
     types = {name: type_proto(value(name)) for name in present}
     known = {name: constant(name) for name in present}
     small = {
-        name: onnx.numpy_helper.from_array(np.ascontiguousarray(array), name)
+        name: onnx.numpy_helper.from_array(np.asarray(array, order="C"), name)
         for name, array in known.items()
         if array is not None and array.size <= _SHAPE_LIKE
     }
@@ -79,7 +79,7 @@ def evaluate(node: Node, opset: int, inputs: Sequence[Array | None]) -> tuple[Ar
     names = [f"i{at}" if array is not None else "" for at, array in enumerate(inputs)]
     outputs = [f"o{at}" if name else "" for at, name in enumerate(node.outputs)]
     twin = Node(node.op, tuple(names), tuple(outputs), node.attributes, node.domain)
-    feeds = {name: np.ascontiguousarray(array) for name, array in zip(names, inputs, strict=True) if array is not None}
+    feeds = {name: np.asarray(array, order="C") for name, array in zip(names, inputs, strict=True) if array is not None}
     info = [
         onnx.helper.make_value_info(name, type_proto(Value(name, array.dtype, array.shape)))
         for name, array in feeds.items()
