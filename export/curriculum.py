@@ -50,3 +50,19 @@ def training_scenario(seed: int) -> Scenario:
         )
         scenario = replace(scenario, light=light)
     return replace(scenario, target_speed_mps=15.0, duration_s=min(scenario.duration_s, 24.0))
+
+
+def obscured_scenario(seed: int) -> Scenario:
+    """A scenario whose lines are worn, gone, or lost in the sun: only for telling how well lines can be seen."""
+    rng = np.random.default_rng([seed, 0x0B5])
+    scenario = scenario_by_name("lane", seed)
+    kinds = (Line.MISSING, Line.WORN, Line.DASHED)
+    if rng.random() < 0.7:
+        shares = tuple(zip(kinds, (0.5, 0.35, 0.15), strict=True))
+        scenario = replace(scenario, markings=MarkingMix(section_m=90.0, left=shares, right=shares))
+    if rng.random() < 0.5:
+        sun = low_sun(
+            rng.uniform(-0.8, 0.8), glare=rng.uniform(0.4, 1.0), elevation_rad=math.radians(rng.uniform(4.0, 12.0))
+        )
+        scenario = replace(scenario, light=sun)
+    return scenario

@@ -7,17 +7,19 @@ functions of the scenario, its seed, and the policy.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from export.reference import image_input
+from export.concept_labels import Shot, concept_labels
+from export.samples import Samples
 from proving_ground.car import CarState
 from proving_ground.expert import Expert
 from proving_ground.render import Renderer
 from proving_ground.simulation import Simulation
 from proving_ground.world import World
+from runtime.contracts.units import NS_PER_S
 from runtime.contracts.vehicle import Control
 from runtime.preprocess import preprocess
 
@@ -25,43 +27,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from export.policy import OnnxPolicy
+    from proving_ground.camera import Camera
     from proving_ground.scenario import Scenario
-    from runtime.contracts.source import Picture
+    from runtime.contracts.model import ImageInput
 
 _NUDGE_EVERY_S, _NUDGE_S, _NUDGE_RAD = 3.0, 0.35, 0.07
 _FARTHEST_S_M = 4000.0
 
 
-@dataclass(frozen=True)
-class Samples:
-    """n frames: model inputs, uint8 (n, 66, 200, 3); speed and the expert's steering and acceleration, float32 (n,)."""
-
-    images: NDArray[np.uint8]
-    speed_mps: NDArray[np.float32]
-    steering_angle_rad: NDArray[np.float32]
-    acceleration_mps2: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        """Number of frames."""
-        return len(self.images)
-
-
-def concatenate(parts: list[Samples]) -> Samples:
-    """All frames of several sets, in order."""
-    return Samples(
-        np.concatenate([part.images for part in parts]),
-        np.concatenate([part.speed_mps for part in parts]),
-        np.concatenate([part.steering_angle_rad for part in parts]),
-        np.concatenate([part.acceleration_mps2 for part in parts]),
-    )
-
-
-def scattered_frames(scenario: Scenario, count: int) -> Samples:
-    """Frames from poses strewn over the scenario's road and time: off-centre, askew, too fast, too close."""
+def scattered_frames(scenario: Scenario, image: ImageInput, count: int) -> Samples:
+    """Frames, as `image` takes them, from poses strewn over the road: off-centre, askew, too fast, too close."""
     rng = np.random.default_rng([scenario.seed, 0x5CA7])
     world, expert = World(scenario), Expert()
     renderer = Renderer(world, scenario.camera)
-    frames = _Frames()
+    frames = _Frames(world, scenario.camera, expert, image)
     while len(frames) < count:
         t_s = float(rng.uniform(0.0, 30.0))
         placed = _scattered_car(world, rng, t_s)
@@ -70,7 +49,7 @@ def scattered_frames(scenario: Scenario, count: int) -> Samples:
         car, s_m = placed
         pose = world.road.project(car.x_m, car.y_m, car.yaw_rad, s_m)
         picture = renderer.render(car.x_m, car.y_m, car.yaw_rad, pose.s_m, t_s)
-        frames.add(picture, car.speed_mps, expert.control(world, car, pose, t_s))
+        frames.add(Shot(picture, car, pose, t_s))
     return frames.samples()
 
 
@@ -86,14 +65,16 @@ def visited_frames(scenario: Scenario, policy: OnnxPolicy, keep_every: int) -> S
         ends=replace(scenario.ends, departed_s=2.5, collided_s=0.0),
     )
     simulation = Simulation(started)
-    frames = _Frames()
+    image = policy.manifest.images[0]
+    frames = _Frames(simulation.world, started.camera, simulation.expert, image)
     period = max(1, round(_NUDGE_EVERY_S * scenario.frame_rate_hz))
     length = round(_NUDGE_S * scenario.frame_rate_hz)
     nudge_rad = 0.0
     while simulation.end is None:
         picture, speed = simulation.picture_at(simulation.car), simulation.car.speed_mps
         if simulation.sequence % keep_every == 0:
-            frames.add(picture, speed, simulation.expert_control())
+            car = simulation.car
+            frames.add(Shot(picture, car, simulation.road_pose(car), simulation.t_source_ns / NS_PER_S))
         control = policy.control(picture, speed)
         phase = simulation.sequence % period
         if phase == 0:
@@ -104,23 +85,24 @@ def visited_frames(scenario: Scenario, policy: OnnxPolicy, keep_every: int) -> S
 
 
 class _Frames:
-    def __init__(self) -> None:
-        self._spec = image_input()
-        self._rows: list[tuple[NDArray[np.uint8], float, Control]] = []
+    def __init__(self, world: World, camera: Camera, expert: Expert, image: ImageInput) -> None:
+        self._world, self._camera, self._expert, self._image = world, camera, expert, image
+        self._images: list[NDArray[np.uint8]] = []
+        self._told: list[tuple[float, float, float]] = []
+        self._concepts: list[NDArray[np.float32]] = []
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._images)
 
-    def add(self, picture: Picture, speed_mps: float, expert: Control) -> None:
-        self._rows.append((np.asarray(preprocess(picture, self._spec))[0], speed_mps, expert))
+    def add(self, shot: Shot) -> None:
+        control = self._expert.control(self._world, shot.car, shot.pose, shot.t_s)
+        self._images.append(preprocess(shot.picture, self._image)[0])
+        self._told.append((shot.car.speed_mps, control.steering_angle_rad, control.acceleration_mps2))
+        self._concepts.append(concept_labels(self._world, self._camera, self._expert, shot))
 
     def samples(self) -> Samples:
-        return Samples(
-            np.stack([row[0] for row in self._rows]),
-            np.array([row[1] for row in self._rows], np.float32),
-            np.array([row[2].steering_angle_rad for row in self._rows], np.float32),
-            np.array([row[2].acceleration_mps2 for row in self._rows], np.float32),
-        )
+        told = np.array(self._told, np.float32)
+        return Samples(np.stack(self._images), told[:, 0], told[:, 1], told[:, 2], np.stack(self._concepts))
 
 
 def _scattered_car(world: World, rng: np.random.Generator, t_s: float) -> tuple[CarState, float] | None:

@@ -1,4 +1,4 @@
-"""Fitting a `PilotNet` to labelled frames."""
+"""Fitting a policy to labelled frames."""
 
 from __future__ import annotations
 
@@ -8,22 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional
+from torch import Tensor, nn
 
-from export.pilotnet import ACCELERATION_SCALE_MPS2, STEERING_SCALE_RAD
+from export.losses import Labels, labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from export.dataset import Samples
-    from export.pilotnet import PilotNet
+    from numpy.typing import NDArray
+
+    from export.samples import Samples
 
 _BATCH = 128
 _WEIGHT_DECAY = 1e-4
-# The loss turns from square to absolute here, in units of its scale: 5 mrad of steering, 0.5 m/s2. Beyond, a rare hard
-# turn weighs by its size and not by its square, so that the many small angles that hold a lane are not drowned.
-_STEERING_BETA, _ACCELERATION_BETA, _ACCELERATION_WEIGHT = 0.05, 0.25, 0.3
 
 
 @dataclass(frozen=True)
@@ -36,8 +33,20 @@ class Course:
     seed: int
 
 
+class Policy(nn.Module):
+    """A network that drives and can learn it. `forward` gives steering in rad and acceleration in m/s2 first."""
+
+    def forward(self, image: Tensor, speed_mps: Tensor) -> tuple[Tensor, ...]:
+        """The command, and what else the network says, from uint8 (n, height, width, 3) and float32 (n, 1)."""
+        raise NotImplementedError
+
+    def loss(self, image: Tensor, speed_mps: Tensor, labels: Labels) -> Tensor:
+        """What is wrong with the answers, shape ()."""
+        raise NotImplementedError
+
+
 def fit(
-    policy: PilotNet,
+    policy: Policy,
     samples: Samples,
     course: Course,
     progress: Callable[[int, int, float], None],
@@ -61,7 +70,7 @@ def fit(
             group["lr"] = rate * min(1.0, (step + 1) / warm_up)
         chosen = np.sort(order[step * _BATCH : (step + 1) * _BATCH])
         images = _disturbed(torch.from_numpy(samples.images[chosen]), generator)
-        loss = _loss(policy(images, _column(samples.speed_mps[chosen])), samples, chosen)
+        loss = policy.loss(images, _column(samples.speed_mps[chosen]), labels_of(samples, chosen))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(policy.parameters(), 5.0)
@@ -72,24 +81,23 @@ def fit(
     policy.eval()
 
 
-def errors(policy: PilotNet, samples: Samples) -> tuple[float, float]:
-    """Mean absolute error of steering in rad and of acceleration in m/s2 on undisturbed frames."""
-    steering, acceleration = [], []
+def errors(policy: Policy, samples: Samples) -> tuple[float, float]:
+    """Mean absolute error of steering in rad and of acceleration in m/s2 on undisturbed frames; NaN where unknown."""
+    turned, pushed, *_ = answers(policy, samples)
+    steering = np.abs(turned[:, 0] - samples.steering_angle_rad)
+    acceleration = np.abs(pushed[:, 0] - samples.acceleration_mps2)
+    return float(steering.mean()), float(acceleration.mean())
+
+
+def answers(policy: Policy, samples: Samples) -> list[NDArray[np.float32]]:
+    """Everything that the policy says to the frames, each float32 (n, ...)."""
+    parts = []
     with torch.no_grad():
         for start in range(0, len(samples), 512):
             part = slice(start, start + 512)
-            answer = policy(torch.from_numpy(samples.images[part]), _column(samples.speed_mps[part])).numpy()
-            steering.append(np.abs(answer[:, 0] - samples.steering_angle_rad[part]))
-            acceleration.append(np.abs(answer[:, 1] - samples.acceleration_mps2[part]))
-    return float(np.concatenate(steering).mean()), float(np.concatenate(acceleration).mean())
-
-
-def _loss(answer: Tensor, samples: Samples, chosen: np.ndarray) -> Tensor:
-    steering = torch.from_numpy(samples.steering_angle_rad[chosen]) / STEERING_SCALE_RAD
-    acceleration = torch.from_numpy(samples.acceleration_mps2[chosen]) / ACCELERATION_SCALE_MPS2
-    turned = functional.smooth_l1_loss(answer[:, 0] / STEERING_SCALE_RAD, steering, beta=_STEERING_BETA)
-    pushed = functional.smooth_l1_loss(answer[:, 1] / ACCELERATION_SCALE_MPS2, acceleration, beta=_ACCELERATION_BETA)
-    return turned + _ACCELERATION_WEIGHT * pushed
+            given = policy(torch.from_numpy(samples.images[part]), _column(samples.speed_mps[part]))
+            parts.append([tensor.numpy() for tensor in given])
+    return [np.concatenate(tensors) for tensors in zip(*parts, strict=True)]
 
 
 def _column(values: np.ndarray) -> Tensor:

@@ -38,6 +38,13 @@ class Expert:
         """The control that leads `car`, standing at `pose` on the road, back to the lane's centre and along it."""
         return Control(self._steering(world, car, pose), self._acceleration(world, car, pose, t_s))
 
+    def curve_speed_mps(self, world: World, s_m: float) -> float:
+        """The speed at `s_m` from which every curve within 90 m can be reached at its own speed with soft braking."""
+        way = np.arange(0.0, 90.0, 5.0)
+        curvature = np.abs(world.road.points(s_m + way).curvature_per_m)
+        cornering = self.max_lateral_acceleration_mps2 / np.maximum(curvature, 1e-4)
+        return float(np.sqrt(cornering + 2 * 0.6 * self.comfortable_braking_mps2 * way).min())
+
     def _steering(self, world: World, car: CarState, pose: RoadPose) -> float:
         model = world.scenario.car
         ahead_m = car.speed_mps * model.steering_lag_s
@@ -53,11 +60,7 @@ class Expert:
 
     def _acceleration(self, world: World, car: CarState, pose: RoadPose, t_s: float) -> float:
         model = world.scenario.car
-        way = np.arange(0.0, 90.0, 5.0)
-        curvature = np.abs(world.road.points(pose.s_m + way).curvature_per_m)
-        cornering = self.max_lateral_acceleration_mps2 / np.maximum(curvature, 1e-4)
-        reachable = np.sqrt(cornering + 2 * 0.6 * self.comfortable_braking_mps2 * way)
-        target = min(world.scenario.target_speed_mps, float(reachable.min()))
+        target = min(world.scenario.target_speed_mps, self.curve_speed_mps(world, pose.s_m))
         wanted = min(max(0.8 * (target - car.speed_mps), -3.0), self.comfortable_acceleration_mps2)
         lead = world.lead_box(t_s)
         if lead is not None:

@@ -7,9 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training and export need the extra 'export'")
 
-from export.dataset import Samples  # noqa: E402
+from export.concept_labels import CONCEPTS  # noqa: E402
 from export.learning import Course, errors, fit  # noqa: E402
-from export.pilotnet import PilotNet  # noqa: E402
+from export.policies.pilotnet import PilotNet  # noqa: E402
+from export.samples import Samples  # noqa: E402
 
 
 def _stripes(count: int) -> Samples:
@@ -20,7 +21,8 @@ def _stripes(count: int) -> Samples:
     for image, column in zip(images, where, strict=True):
         image[:, column - 6 : column + 6] = 230
     steering = ((100 - where) / 800).astype(np.float32)
-    return Samples(images, np.full(count, 10.0, np.float32), steering, np.full(count, 0.5, np.float32))
+    unknown = np.full((count, len(CONCEPTS)), np.nan, np.float32)
+    return Samples(images, np.full(count, 10.0, np.float32), steering, np.full(count, 0.5, np.float32), unknown)
 
 
 def _fitted(samples: Samples) -> PilotNet:

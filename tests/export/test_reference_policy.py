@@ -11,9 +11,9 @@ import onnxruntime
 import pytest
 
 from export.closed_loop import drive, judge
+from export.config import load_model_config
 from export.curriculum import TRAINING_SEEDS
 from export.policy import OnnxPolicy
-from export.reference import manifest
 from proving_ground.catalogue import scenario_by_name
 from proving_ground.simulation import Simulation
 from runtime.contracts.errors import UsageError
@@ -30,7 +30,8 @@ def policy() -> OnnxPolicy:
 
 def test_its_manifest_is_the_one_that_this_code_writes() -> None:
     found = read_manifest(MODEL)
-    assert msgspec.structs.replace(found, graph_sha256="") == manifest(found.description)
+    config = load_model_config(MODEL.parent / "models" / "pilotnet.yaml")
+    assert msgspec.structs.replace(found, graph_sha256="") == config.manifest(found.attribution)
 
 
 def test_it_is_under_two_megabytes() -> None:

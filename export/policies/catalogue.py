@@ -1,0 +1,81 @@
+"""The reference policies by name: the network, its configuration, and how much of what it is taught."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import configs
+from export.config import ModelConfig, load_model_config
+from export.policies.concepts import Concepts
+from export.policies.pilotnet import PilotNet
+from export.policies.vit import Vit
+from export.trace import trace
+from runtime.contracts.errors import UsageError
+from runtime.contracts.model import attach_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from export.learning import Policy
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much to do. Epochs: of the scattered frames, of each round, of the end, when the rate falls to nothing."""
+
+    roads: int = 500
+    obscured_roads: int = 0
+    rounds: int = 3
+    drives_per_round: int = 32
+    first_epochs: float = 8.0
+    round_epochs: float = 2.5
+    last_epochs: float = 6.0
+    rate: float = 1.5e-3
+    held_out_roads: int = 12
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One reference policy."""
+
+    name: str
+    make: Callable[[], Policy]
+    plan: Plan
+
+    def config(self) -> ModelConfig:
+        """The committed configuration of its export."""
+        return load_model_config(Path(configs.__path__[0]) / "models" / f"{self.name}.yaml")
+
+    def explained(self, policy: Policy, config: ModelConfig) -> bytes:
+        """The policy as ONNX that says why it decides, with the manifest."""
+        from export.explain import explain  # onnx and all its rules, which no process that only renders needs
+
+        return explain(trace(policy.eval(), config, self.name).onnx, config)
+
+    def driver(self, policy: Policy) -> bytes:
+        """The policy as ONNX that drives and explains nothing: what a round of training needs.
+
+        As traced, so that no later change of how an export is folded can change what a training makes.
+        """
+        config = self.config()
+        return attach_manifest(trace(policy.eval(), config, self.name).onnx, config.manifest())
+
+
+REFERENCES = {
+    reference.name: reference
+    for reference in (
+        Reference("pilotnet", PilotNet, Plan()),
+        Reference("concepts", Concepts, Plan(obscured_roads=60, rounds=2)),
+        Reference("vit", Vit, Plan(rounds=2, first_epochs=10.0)),
+    )
+}
+
+
+def reference_by_name(name: str) -> Reference:
+    """The reference policy of that name. Raises UsageError where there is none."""
+    if name not in REFERENCES:
+        raise UsageError(f"there is no reference policy {name!r}; there are {', '.join(REFERENCES)}")
+    return REFERENCES[name]
