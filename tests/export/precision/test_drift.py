@@ -103,6 +103,20 @@ def test_a_drift_beyond_a_gate_is_refused_with_figure_limit_and_frame(found: Dri
     )
 
 
+def test_the_gate_closes_at_the_limit_and_not_beyond(found: Drift) -> None:
+    steering = found.decisions[0]
+    open_gates = {"decision_mean": 1.0, "decision_p99": 1.0, "explanation_median": -1.0, "explanation_p5": -1.0}
+    for key, value in (("decision_mean", steering.mean), ("decision_p99", steering.p99)):
+        share = value / 1.4
+        above, below = (refused(found, DriftGates(**open_gates | {key: share * by})) for by in (1.01, 0.99))
+        assert [reason for reason in above if reason.startswith("steering")] == []
+        assert len([reason for reason in below if reason.startswith("steering")]) == 1
+    explained = found.explanations[0]
+    for key, agreement in (("explanation_median", explained.median), ("explanation_p5", explained.p5)):
+        assert refused(found, DriftGates(**open_gates | {key: agreement - 1e-6})) == []
+        assert len(refused(found, DriftGates(**open_gates | {key: agreement + 1e-6}))) == 1
+
+
 def test_a_drift_is_read_back_from_json_as_it_was(found: Drift) -> None:
     assert msgspec.json.decode(msgspec.json.encode(found), type=Drift) == found
 
@@ -125,6 +139,15 @@ def test_mean_p99_and_worst_frame_are_of_the_absolute_change() -> None:
     assert change.max == pytest.approx(0.5)
     assert 0.01 < change.p99 < 0.5
     assert change.worst_frame == 60
+
+
+def test_median_5th_percentile_and_worst_frame_are_of_the_frames_agreements() -> None:
+    ramp = np.arange(8.0)
+    change = explanation_change("attribution", [ramp] * 40, [ramp] * 37 + [-ramp] + [ramp] * 2, NAMES)
+    assert [change.median, change.min] == pytest.approx([1.0, -1.0])
+    assert change.worst_frame == 37
+    swapped = explanation_change("attribution", [ramp] * 40, [ramp] * 30 + [-ramp] * 10, NAMES)
+    assert [swapped.median, swapped.p5] == pytest.approx([1.0, -1.0])
 
 
 def test_a_map_without_ranks_agrees_only_with_another_such() -> None:

@@ -114,6 +114,15 @@ def test_a_constant_beyond_float16_stays_in_float32_without_any_frame() -> None:
     assert "per_level" in description
 
 
+def test_a_constant_that_float16_would_round_away_stays_in_float32() -> None:
+    plain = networks.residual_policy(gain=1e-6)
+    assert "per_level" in manifest_of(to_fp16(plain), "half").description
+    inputs = networks.frames(plain, count=1).inputs[0]
+    wanted = Session(plain).run(inputs)["attribution"]
+    assert wanted.any()
+    assert not np.array_equal(Stepwise(to_fp16(plain), "test").run(inputs)["attribution"], np.zeros_like(wanted))
+
+
 def test_a_tensor_that_is_no_number_is_named_with_its_frame() -> None:
     plain = networks.residual_policy()
     good = networks.frames(plain, count=3)
