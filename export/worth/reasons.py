@@ -34,7 +34,7 @@ def failures(worth: Worth) -> tuple[str, ...]:
             f"The map hardly depends on what the head has learnt: with a randomised head its rank correlation with the "
             f"true map is {stage.signed:.2f} signed and {stage.absolute:.2f} absolute (both must be below {limit:g})."
         )
-    found += [_compared(each, worth.unit) for each in worth.removal.comparisons if each.gated and not each.passed]
+    found += _beaten(worth.removal, worth.unit)
     if worth.gates.direction:
         found += [_backward(each, worth.unit) for each in worth.removal.directions if not each.passed]
     noise = gated_disturbance(worth.stability)
@@ -102,14 +102,23 @@ def gated_disturbance(stability: Stability) -> Disturbance:
     return next(each for each in stability.disturbances if each.gated)
 
 
-def _compared(c: Comparison, unit: str) -> str:
-    wanted = "change it more" if c.way == "deletion" else "leave it nearer to what it was"
-    return (
-        f"{_MOVES[c.way]} ({_FILLED[c.imputer]}) must {wanted} than the control '{c.control}' does: "
-        f"{amount(c.attribution, unit)} against {amount(c.control_figure, unit)}, difference "
-        f"{amount(c.difference.mean, unit)}, 95 % interval {amount(c.difference.low, unit)} to "
-        f"{amount(c.difference.high, unit)}."
-    )
+def _beaten(removal: Removal, unit: str) -> list[str]:
+    """One sentence for every way and filling in which the map does not beat every gated control."""
+    lost: dict[tuple[Way, str], list[Comparison]] = {}
+    for each in removal.comparisons:
+        if each.gated and not each.passed:
+            lost.setdefault((each.way, each.imputer), []).append(each)
+    return [
+        f"{_MOVES[way]} ({_FILLED[imputer]}) moves the target by {amount(found[0].attribution, unit)}, which is not "
+        f"surely {'more' if way == 'deletion' else 'less'} than controls come to: "
+        f"{'; '.join(_control(each, unit) for each in found)}."
+        for (way, imputer), found in lost.items()
+    ]
+
+
+def _control(c: Comparison, unit: str) -> str:
+    low, high = (amount(value, unit) for value in (c.difference.low, c.difference.high))
+    return f"'{c.control}' {amount(c.control_figure, unit)} (95 % interval of the difference {low} to {high})"
 
 
 def _backward(direction: Direction, unit: str) -> str:
