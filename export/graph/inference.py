@@ -12,6 +12,7 @@ from export.graph.values import Array, Node, Value, node_proto, type_proto
 from runtime.contracts.errors import ModelError
 
 _SHAPE_LIKE = 4096  # elements: a larger constant is a weight, and no shape, axis or index depends on it
+_SHAPED_LIKE_FIRST = frozenset({"GroupNormalization"})  # ONNX defines them by others, and infers no shape
 
 
 def schema_of(node: Node, opset: int) -> onnx.defs.OpSchema:
@@ -54,6 +55,8 @@ def infer_outputs(
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
         shapes = ", ".join(f"{name} {value(name).dtype}{list(value(name).shape)}" for name in present)
         raise ModelError(f"{node.describe()} does not take its inputs ({shapes}): {_first_line(error)}") from None
+    if node.op in _SHAPED_LIKE_FIRST and not node.domain:
+        found[node.outputs[0]] = types[node.inputs[0]]
     return tuple(_settled(node, name, found.get(name)) for name in node.outputs if name)
 
 

@@ -69,7 +69,8 @@ def _conv(tape: Tape, node: Node, g: str) -> Gradients:
     group = node.attributes.get("group", 1)
     extents = tape.shape(x)[2:]
     if set(kernel) == set(moved.strides) == {1} and not any(moved.pads):
-        return [_pointwise(tape, g, weight, group)]  # the same at every place, so that an axis of extent 1 can stay
+        # It does the same at every place, so that an axis of extent 1 can stay.
+        return [_pointwise(tape, tape.along(g, 1, tape.shape(weight)[0]), weight, group)]
     return [transposed(tape, tape.full(g, tape.shape(node.outputs[0])), weight, moved, group=group, extents=extents)]
 
 

@@ -14,7 +14,17 @@ import numpy as np
 
 from export.graph.graph import Graph
 from export.graph.values import Node
-from export.reverse import activation, convolution, elementwise, linear, shaping  # noqa: F401 - importing them registers their rules
+from export.reverse import (  # noqa: F401 - importing them registers their rules
+    activation,
+    convolution,
+    elementwise,
+    linear,
+    normalisation,
+    picking,
+    pooling,
+    reduction,
+    shaping,
+)
 from export.reverse.tape import RULES, Impassable, Tape
 from runtime.contracts.errors import ModelError
 
