@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 _GRAPH_FIELD, _METADATA_FIELD = 7, 14
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+BYTES = 2  # the wire type of texts, bytes and messages
+_VARINT, _FIXED64, _FIXED32 = 0, 1, 5
 _MAX_VARINT_BITS = 64
 _MAX_DEPTH = 64  # of graphs within nodes within graphs
 
@@ -27,7 +28,9 @@ _TENSOR_NAME_FIELD, _TENSOR_EXTERNAL_FIELD, _TENSOR_LOCATION_FIELD = 8, 13, 14
 
 
 @dataclass(frozen=True, slots=True)
-class _Field:
+class Field:
+    """One field of a message: its number, its wire type, and where it lies in the bytes."""
+
     number: int
     wire: int
     begin: int  # of its tag
@@ -39,7 +42,7 @@ def metadata(onnx: bytes) -> dict[str, str]:
     """The file's metadata. A key that is there twice has no meaning that all readers share, and is refused."""
     found: dict[str, str] = {}
     has_graph = False
-    for field in _fields(onnx, 0, len(onnx)):
+    for field in fields(onnx, 0, len(onnx)):
         has_graph = has_graph or field.number == _GRAPH_FIELD
         if field.number == _METADATA_FIELD:
             key, value = _entry(onnx, field)
@@ -53,7 +56,7 @@ def metadata(onnx: bytes) -> dict[str, str]:
 
 def without_metadata(onnx: bytes) -> bytes:
     """The file's bytes without its metadata."""
-    kept = (field for field in _fields(onnx, 0, len(onnx)) if field.number != _METADATA_FIELD)
+    kept = (field for field in fields(onnx, 0, len(onnx)) if field.number != _METADATA_FIELD)
     return b"".join(onnx[field.begin : field.end] for field in kept)
 
 
@@ -61,11 +64,11 @@ def with_metadata(onnx: bytes, key: str, value: str) -> bytes:
     """The file with one metadata entry added at its end, in place of any that has the key."""
     kept = [
         onnx[field.begin : field.end]
-        for field in _fields(onnx, 0, len(onnx))
+        for field in fields(onnx, 0, len(onnx))
         if field.number != _METADATA_FIELD or _entry(onnx, field)[0] != key
     ]
-    entry = _length_delimited(1, key.encode()) + _length_delimited(2, value.encode())
-    return b"".join([*kept, _length_delimited(_METADATA_FIELD, entry)])
+    entry = length_delimited(1, key.encode()) + length_delimited(2, value.encode())
+    return b"".join([*kept, length_delimited(_METADATA_FIELD, entry)])
 
 
 def external_tensor(onnx: bytes) -> str | None:
@@ -79,8 +82,8 @@ def _external(onnx: bytes, message: str, start: int, end: int, depth: int) -> st
     if message == "tensor":
         return _external_name(onnx, start, end)
     holders = _HOLDERS[message]
-    for field in _fields(onnx, start, end):
-        if field.number in holders and field.wire == _BYTES:
+    for field in fields(onnx, start, end):
+        if field.number in holders and field.wire == BYTES:
             name = _external(onnx, holders[field.number], field.start, field.end, depth + 1)
             if name is not None:
                 return name
@@ -89,8 +92,8 @@ def _external(onnx: bytes, message: str, start: int, end: int, depth: int) -> st
 
 def _external_name(onnx: bytes, start: int, end: int) -> str | None:
     name, external = "", False
-    for field in _fields(onnx, start, end):
-        if field.number == _TENSOR_NAME_FIELD and field.wire == _BYTES:
+    for field in fields(onnx, start, end):
+        if field.number == _TENSOR_NAME_FIELD and field.wire == BYTES:
             name = onnx[field.start : field.end].decode(errors="replace")
         elif field.number == _TENSOR_LOCATION_FIELD and field.wire == _VARINT:
             external = external or _varint(onnx, field.start)[0] == 1
@@ -98,17 +101,18 @@ def _external_name(onnx: bytes, start: int, end: int) -> str | None:
     return name if external else None
 
 
-def _entry(onnx: bytes, field: _Field) -> tuple[str, str]:
-    if field.wire != _BYTES:
+def _entry(onnx: bytes, field: Field) -> tuple[str, str]:
+    if field.wire != BYTES:
         raise ValueError(f"metadata of wire type {field.wire} at byte {field.begin}")
     texts = {1: "", 2: ""}
-    for part in _fields(onnx, field.start, field.end):
-        if part.number in texts and part.wire == _BYTES:
+    for part in fields(onnx, field.start, field.end):
+        if part.number in texts and part.wire == BYTES:
             texts[part.number] = onnx[part.start : part.end].decode()
     return texts[1], texts[2]
 
 
-def _fields(data: bytes, start: int, stop: int) -> Iterator[_Field]:
+def fields(data: bytes, start: int, stop: int) -> Iterator[Field]:
+    """The fields of the message at `data[start:stop]`, in their order."""
     position = start
     while position < stop:
         begin = position
@@ -117,13 +121,13 @@ def _fields(data: bytes, start: int, stop: int) -> Iterator[_Field]:
         value, end = _value(data, position, wire, begin)
         if number == 0 or end > stop:
             raise ValueError(f"field {number} at byte {begin} runs past the end ({end} > {stop})")
-        yield _Field(number, wire, begin, value, end)
+        yield Field(number, wire, begin, value, end)
         position = end
 
 
 def _value(data: bytes, position: int, wire: int, begin: int) -> tuple[int, int]:
     """Where a field's value starts and ends."""
-    if wire == _BYTES:
+    if wire == BYTES:
         size, start = _varint(data, position)
         return start, start + size
     if wire == _VARINT:
@@ -155,5 +159,6 @@ def _varint_bytes(value: int) -> bytes:
     return bytes(out)
 
 
-def _length_delimited(field: int, data: bytes) -> bytes:
-    return _varint_bytes(field << 3 | _BYTES) + _varint_bytes(len(data)) + data
+def length_delimited(field: int, data: bytes) -> bytes:
+    """A field of texts, bytes or a message, as it is written."""
+    return _varint_bytes(field << 3 | BYTES) + _varint_bytes(len(data)) + data
