@@ -6,9 +6,11 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from runtime.contracts.config import Config, parse_config
 from runtime.contracts.engine import Engine
-from runtime.contracts.errors import RecordError
+from runtime.contracts.errors import EngineError, RecordError
 from runtime.contracts.model import Manifest, read_manifest
 from runtime.decision.policy import Policy
 from runtime.engines.open import open_engine
@@ -61,18 +63,48 @@ def expected_frames(path: Path, first: int = 0, last: int | None = None) -> int 
     return max(0, (end if last is None else min(last, end)) - first + 1)
 
 
-def reopen(path: Path) -> ReopenedDrive:
+def reopen(path: Path, backend: str | None = None) -> ReopenedDrive:
     """Open a drive, its model and its configuration, and load the model as it was loaded when it drove.
 
+    Args:
+        path: the drive's folder, or one that holds a single drive.
+        backend: another back-end than the one that drove, e.g. where its plan belongs to another device.
+
     Raises:
-        RecordError: no drive, or its model or configuration is not the one that its header names.
+        RecordError: no drive, or its model, plan or configuration is not the one that its header names.
         ModelError, EngineError: the model cannot be run on this machine.
     """
     drive = open_drive(find_drive(path))
     manifest, config = recorded_manifest(drive), recorded_config(drive)
-    engine = open_engine(config.engine, drive.model_path)
+    engine = _recorded_engine(drive, config) if backend is None else _another_engine(drive, config, backend)
     policy = Policy(manifest, engine, config, drive.header.drive_id, drive.header.mode)
     return ReopenedDrive(drive, manifest, config, engine, policy)
+
+
+def _recorded_engine(drive: Drive, config: Config) -> Engine:
+    """The engine that drove. Raises RecordError where the drive's plan is not the one which the header names."""
+    wanted = drive.header.fingerprint.plan_sha256
+    elsewhere = "replay it on another back-end, within the model's tolerance: --backend onnxruntime"
+    if not wanted:
+        return open_engine(config.engine, drive.model_path)
+    if not drive.engine_plan_path.is_file():
+        raise RecordError(f"{drive.engine_plan_path}, the plan that drove, is not there; put it back, or {elsewhere}")
+    try:
+        engine = open_engine(config.engine, drive.model_path, drive.engine_plan_path)
+    except EngineError as error:
+        raise EngineError(f"{error}; replay it on the device that drove, or {elsewhere}") from error
+    found = engine.fingerprint.plan_sha256
+    if found != wanted:
+        engine.close()
+        raise RecordError(
+            f"{drive.engine_plan_path} is not the plan that drove: its hash is {found[:12]}…, the header says "
+            f"{wanted[:12]}…; put the recorded plan back, or {elsewhere}"
+        )
+    return engine
+
+
+def _another_engine(drive: Drive, config: Config, backend: str) -> Engine:
+    return open_engine(msgspec.structs.replace(config.engine, backend=backend), drive.model_path)
 
 
 def recorded_manifest(drive: Drive) -> Manifest:

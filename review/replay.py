@@ -63,13 +63,20 @@ class ReplayReport:
     lacks_left_out: int
 
 
-def replay(path: Path, workers: int | None = None, progress: Callable[[int], object] = lambda _: None) -> ReplayReport:
+def replay(
+    path: Path,
+    workers: int | None = None,
+    progress: Callable[[int], object] = lambda _: None,
+    backend: str | None = None,
+) -> ReplayReport:
     """Replay a drive.
 
     Args:
         path: the drive's folder, or a folder that holds exactly one.
         workers: processes; None: one for a short drive, one for each core for a long one.
         progress: told how many frames more are done.
+        backend: another back-end than the one that drove: then no answer is better than within tolerance, unless
+            every bit is the same.
 
     Raises:
         RecordError: the record, its model or its configuration cannot be read or is not what its header names.
@@ -77,13 +84,15 @@ def replay(path: Path, workers: int | None = None, progress: Callable[[int], obj
     """
     begin = time.perf_counter()
     folder = find_drive(path)
-    opened = reopen(folder)
+    opened = reopen(folder, backend)
     with closing(opened.engine):
         drive = opened.drive
         ranges = _ranges(drive, workers)
         walk = Walk(links_of(opened.policy.initial_memory()))
         alone = len(ranges) == 1
-        for step in checked(opened, *ranges[0]) if alone else _in_processes(folder, ranges, workers or _cores()):
+        for step in (
+            checked(opened, *ranges[0]) if alone else _in_processes((folder, backend), ranges, workers or _cores())
+        ):
             walk.take(step)
             progress(1)
         every = lacks(drive)
@@ -161,9 +170,9 @@ def _cores() -> int:
 _opened: ReopenedDrive | None = None  # of a process of the pool
 
 
-def _open_here(folder: Path) -> None:
+def _open_here(folder: Path, backend: str | None) -> None:
     global _opened  # noqa: PLW0603  (a pool's process keeps what its initialiser made)
-    _opened = reopen(folder)
+    _opened = reopen(folder, backend)
 
 
 def _checked_here(span: tuple[int, int | None]) -> list[Step]:
@@ -171,16 +180,16 @@ def _checked_here(span: tuple[int, int | None]) -> list[Step]:
     return list(checked(_opened, *span))
 
 
-def _in_processes(folder: Path, ranges: list[tuple[int, int | None]], workers: int) -> Iterator[Step]:
+def _in_processes(drive: tuple[Path, str | None], ranges: list[tuple[int, int | None]], workers: int) -> Iterator[Step]:
     # spawn: a forked child would inherit ONNX Runtime's threads in an unknown state.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _open_here, (folder,)) as pool:
+    with ProcessPoolExecutor(workers, context, _open_here, drive) as pool:
         try:
             for steps in pool.map(_checked_here, ranges):
                 yield from steps
         except BrokenProcessPool as error:
             raise EngineError(
-                f"a process of the replay of {folder} died ({error}); try again with fewer (--workers 1)"
+                f"a process of the replay of {drive[0]} died ({error}); try again with fewer (--workers 1)"
             ) from error
 
 

@@ -26,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="processes (default: by the drive's length and the cores)",
     )
+    parser.add_argument(
+        "--backend", help="another back-end than the one that drove, e.g. onnxruntime: the verdict is by tolerance"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     drive = find_drive(args.drive)
     with console.progress(expected_frames(drive), "replay", quiet=args.json) as bar:
-        report = replay(drive, args.workers, bar.update)
+        report = replay(drive, args.workers, bar.update, args.backend)
     if args.json:
         console.emit_json(report)
     else:

@@ -43,12 +43,17 @@ class TensorSpec:
 @dataclass(frozen=True, slots=True)
 class EngineRequest:
     """What is asked of a back-end when it is opened: the model's file, providers in order of preference, CPU threads,
-    and `optimisation` (`all`, `extended`, `basic`, `none`)."""
+    and `optimisation` (`all`, `extended`, `basic`, `none`).
+
+    `plan_path` is the plan to run it from, for a back-end that compiles one on the device; None: the one that this
+    device built last.
+    """
 
     model_path: Path
     providers: tuple[str, ...]
     threads: int
     optimisation: str
+    plan_path: Path | None = None
 
 
 class Engine(Protocol):

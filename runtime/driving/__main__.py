@@ -64,7 +64,8 @@ class DrivingProcess:
         plan = self._plan
         cv2.setNumThreads(1)  # resizing wakes no pool of threads beside the network's own
         manifest = read_manifest(plan.model_path)
-        with closing(open_engine(plan.config.engine, plan.model_path)) as engine:
+        kept = plan.engine_plan_path
+        with closing(open_engine(plan.config.engine, plan.model_path, kept if kept.exists() else None)) as engine:
             source = open_source(SourceRequest(plan.source_uri, manifest.cameras, plan.pacing))
             self._pacing = pacing_of(source, plan.pacing)
             with closing(paced(source, manifest.cameras, self._pacing, self._clock)) as frames:

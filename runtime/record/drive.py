@@ -40,7 +40,7 @@ from runtime.contracts.units import s_from_ns
 from runtime.record.belonging import common_header
 from runtime.record.reading import RecordedMessage, read_contents, read_messages
 from runtime.record.segment import SegmentFile, SegmentNote, find_note, segment_files
-from runtime.supervise.plan import CONFIG_NAME, MODEL_NAME
+from runtime.supervise.plan import CONFIG_NAME, ENGINE_PLAN_NAME, MODEL_NAME
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,11 @@ class Drive:
     def model_path(self) -> Path:
         """The model that drove."""
         return self.path / MODEL_NAME
+
+    @property
+    def engine_plan_path(self) -> Path:
+        """The plan that its engine ran, there where the header's fingerprint names one."""
+        return self.path / ENGINE_PLAN_NAME
 
     @property
     def config_path(self) -> Path:

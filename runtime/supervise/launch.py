@@ -18,8 +18,9 @@ from runtime.contracts.source import Pacing
 from runtime.contracts.topics import GAP, LEDGER
 from runtime.contracts.worth import read_worth, report_path
 from runtime.driving.progress import Progress, parse
+from runtime.engines.open import find_plan
 from runtime.record.drive import Drive, LedgerTotals, open_drive
-from runtime.supervise.plan import CONFIG_NAME, MODEL_NAME, make_plan, make_run_dir
+from runtime.supervise.plan import CONFIG_NAME, ENGINE_PLAN_NAME, MODEL_NAME, make_plan, make_run_dir
 from runtime.supervise.run import DRIVING, supervise
 from runtime.supervise.supervisor import Restart, RunResult
 
@@ -54,6 +55,7 @@ def run_drive(
     is summarised, with what happened as the warning.
     """
     _refuse_wrong_model(Path(config.model))
+    engine_plan = find_plan(config.engine, Path(config.model))
     clock = SystemClock()
     drive_id = new_drive_id(clock.utc_ns())
     drive_dir = out / drive_id
@@ -75,15 +77,16 @@ def run_drive(
             pacing=pacing,
             config=config,
         )
-        _furnish(drive_dir, config)
+        _furnish(drive_dir, config, engine_plan)
     except SightlineError:
         shutil.rmtree(run_dir, ignore_errors=True)
         raise
     result = supervise(plan, on_line, clock)
     if newest[0].frames == 0 and newest[0].phase != "done":
         shutil.rmtree(drive_dir, ignore_errors=True)  # nothing was driven, so there is nothing to keep
-        # The drive's own copy of the model is gone: name the one that the user gave.
-        raise SightlineError((newest[0].error or _death(result)).replace(str(plan.model_path), config.model))
+        # The drive's own copies are gone: name the files that they were made of.
+        error = (newest[0].error or _death(result)).replace(str(plan.model_path), config.model)
+        raise SightlineError(error.replace(str(plan.engine_plan_path), str(engine_plan)))
     return _summary(drive_dir, drive_id, newest[0], result)
 
 
@@ -94,14 +97,16 @@ def _refuse_wrong_model(path: Path) -> None:
     read_worth(path, manifest)
 
 
-def _furnish(drive_dir: Path, config: Config) -> None:
-    """Make the drive's folder with its own copies of model, report (where there is one) and configuration."""
+def _furnish(drive_dir: Path, config: Config, engine_plan: Path | None) -> None:
+    """Make the drive's folder with its own copies of model, report and plan (where there is one) and configuration."""
     try:
         drive_dir.mkdir(parents=True)
         shutil.copyfile(config.model, drive_dir / MODEL_NAME)
         report = report_path(Path(config.model))
         if report.is_file():
             shutil.copyfile(report, report_path(drive_dir / MODEL_NAME))
+        if engine_plan is not None:
+            shutil.copyfile(engine_plan, drive_dir / ENGINE_PLAN_NAME)
         resolved = msgspec.structs.replace(config, model=MODEL_NAME)
         (drive_dir / CONFIG_NAME).write_text(dump_config(resolved), encoding="utf-8")
     except OSError as error:

@@ -17,6 +17,7 @@ from runtime.contracts.source import Pacing
 PLAN_NAME = "plan.json"
 MODEL_NAME = "model.onnx"
 CONFIG_NAME = "config.yaml"
+ENGINE_PLAN_NAME = "model.plan"  # of a back-end that compiles on the device: not this run's plan
 
 _IPC_PATH_BYTES = 107  # sockaddr_un(7): 108 with the terminating zero
 
@@ -42,6 +43,11 @@ class RunPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def model_path(self) -> Path:
         """The drive's own copy of the model, the one that drives."""
         return Path(self.drive_dir) / MODEL_NAME
+
+    @property
+    def engine_plan_path(self) -> Path:
+        """The drive's own copy of the plan that its engine runs, there where the back-end runs plans."""
+        return Path(self.drive_dir) / ENGINE_PLAN_NAME
 
     @property
     def config_path(self) -> Path:
