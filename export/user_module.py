@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from runtime.contracts.errors import ModelError, UsageError
+from runtime.contracts.errors import ModelError, SightlineError, UsageError
 
 _NAME = "sightline_exported"
 
@@ -49,7 +49,7 @@ def own_line(spec: str, doing: str) -> Iterator[None]:
     """Turn whatever the user's code raises into a ModelError that shows the user's line, not ours."""
     try:
         yield
-    except (ModelError, UsageError):
+    except SightlineError:
         raise
     except (Exception, SystemExit) as error:
         raise ModelError(f"{spec}: {doing}: {explained(error, spec)}") from error
