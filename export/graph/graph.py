@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import onnx
 
+from export.graph.dialects import OPSET
 from export.graph.inference import infer_outputs
 from export.graph.values import Array, Node, Value, node_proto, type_proto
 from runtime.contracts.errors import ModelError
 
-OPSET = 20  # what ONNX Runtime and TensorRT 10 both read
 _PRODUCER, _NAME = "sightline", "policy"
 _SHARED_BYTES = 65536  # constants up to this size are looked up by content before they are added again
 

@@ -52,7 +52,7 @@ def infer_outputs(
     opsets = [onnx.helper.make_opsetid("", opset)]
     try:
         found = onnx.shape_inference.infer_node_outputs(schema, node_proto(node), types, small, None, opsets)
-    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
+    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError, ValueError) as error:
         shapes = ", ".join(f"{name} {value(name).dtype}{list(value(name).shape)}" for name in present)
         raise ModelError(f"{node.describe()} does not take its inputs ({shapes}): {_first_line(error)}") from None
     if node.op in _SHAPED_LIKE_FIRST and not node.domain:

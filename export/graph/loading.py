@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import inliner, version_converter
+from onnx import inliner
 
-from export.graph.graph import OPSET, Graph
+from export.graph.dialects import modernised, opset_of
+from export.graph.graph import Graph
 from export.graph.inference import evaluate, schema_of
 from export.graph.values import Array, Node, Value, node_of
 from runtime.contracts.errors import ModelError
@@ -42,10 +43,7 @@ def load(onnx_bytes: bytes, where: str, shapes: Mapping[str, Sequence[int]]) -> 
     """
     try:
         model = _standard(_parsed(onnx_bytes), shapes)
-        loader = _Loader(Graph(model.opset_import[0].version))
-        for opset in model.opset_import:
-            if opset.domain in ("", "ai.onnx"):
-                loader.graph.opset = opset.version
+        loader = _Loader(Graph(opset_of(model)))
         loader.take(model.graph)
         loader.graph.prune()
         return loader.graph
@@ -72,22 +70,16 @@ def _parsed(onnx_bytes: bytes) -> onnx.ModelProto:
 def _standard(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> onnx.ModelProto:
     """The model with its sizes settled, local functions inlined, and a recent opset."""
     _settle(model.graph, shapes)
-    version = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), None)
-    if version is None:
-        raise ModelError("it names no opset of the standard operators; export the network again")
+    opset_of(model)
     try:
         if model.functions:
             model = inliner.inline_local_functions(model)
-        if version < OPSET:
-            model = version_converter.convert_version(model, OPSET)
+        model = modernised(model)
         if any(node.op_type in _COMPOUND and node.domain in ("", "ai.onnx") for node in model.graph.node):
-            model = inliner.inline_selected_functions(
-                model, [("", op) for op in _COMPOUND], inline_schema_functions=True
-            )
+            compound = [("", op) for op in _COMPOUND]
+            model = inliner.inline_selected_functions(model, compound, inline_schema_functions=True)
     except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
-        raise ModelError(
-            f"onnx cannot bring it from opset {version} to {OPSET} ({error}); export the network with opset {OPSET}"
-        ) from None
+        raise ModelError(f"onnx cannot inline its functions ({error}); export the network without them") from None
     return model
 
 
@@ -181,10 +173,21 @@ class _Loader:
             if node.outputs[0] not in self._kept:
                 names[node.outputs[0]] = node.inputs[0]
                 return
+        if node.op == "GroupNormalization":
+            node.inputs = (node.inputs[0], *(self._per_channel(node, name) for name in node.inputs[1:]))
         own = {name: name if name not in self.graph else self.graph.fresh(name) for name in made}
         node.outputs = tuple(own.get(name, "") for name in node.outputs)
         self.graph.append(node)
         names.update(own)
+
+    def _per_channel(self, node: Node, scale: str) -> str:
+        """A scale per channel, which before opset 21 was one per group; onnx's converter leaves it so."""
+        channels, array = self.graph.value(node.inputs[0]).shape[1], self.graph.constants.get(scale)
+        if self.graph.value(scale).size == channels:
+            return scale
+        if array is None:
+            raise ModelError(f"{node.describe()}: its scale is computed; export the network with opset 21")
+        return self.graph.constant(np.repeat(array, channels // array.size), scale)
 
     def _drop_unread(self, node: Node) -> None:
         """Leave out optional outputs that nothing reads, such as the mask of a dropout."""
