@@ -10,7 +10,6 @@ one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import msgspec
 import numpy as np
@@ -19,13 +18,10 @@ from export.frames import Frames
 from export.graph.graph import Graph
 from export.graph.values import Node
 from export.precision.branch import decision_nodes
-from export.precision.observe import observe
+from export.precision.grid import STEPS, Engine, Grid, grids, step_of
 from runtime.contracts.errors import ModelError
 from runtime.contracts.model import attach_manifest, manifest_of
 
-Engine = Literal["tensorrt", "onnxruntime"]
-
-_STEPS = 127  # of one sign; -128 is not used, so that the grid is symmetric
 _WORTH_PRODUCTS = 4096  # multiplications; below, INT8 saves nothing and costs accuracy all the same
 _VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity"})
 
@@ -45,16 +41,16 @@ class _Product:
 def to_int8(onnx_bytes: bytes, frames: Frames, engine: Engine = "tensorrt") -> bytes:
     """The network with its large products in INT8; inputs, outputs and the explanation branch stay in their types.
 
-    An activation's step is its largest absolute value on the frames over 127; it is not clipped closer, since what is
-    rare and large on a road is often what matters. Whoever reads a quantised tensor reads its dequantised form, the
-    explanation too, so that it explains what was decided.
+    Whoever reads a quantised tensor reads its dequantised form, the explanation too, so that it explains what was
+    decided.
 
     Args:
         onnx_bytes: an explained network with its manifest, in float32.
         frames: what the steps are taken from; not the frames that drift is judged on.
-        engine: where the grids lie. `tensorrt`: on what flows into a product, as its guide has it, so that it can fuse
-            the activation behind one. `onnxruntime`: also between a product and its ReLU, on the same grid (which
-            changes no number), since its CPU kernels need it there.
+        engine: whose kernels it is laid out for. `tensorrt`: symmetric int8 on what flows into a product, and nothing
+            between a product and its activation, which it fuses (Developer Guide, "Q/DQ Layer-Placement
+            Recommendations"). `onnxruntime`: uint8, and also behind every convolution, since its CPU kernels convolve
+            in INT8 only where the result is on a grid too; TensorRT has no uint8 and cannot build it.
 
     Raises:
         ModelError: no manifest, no frame, nothing to quantise, or a tensor that is NaN or infinite on a frame.
@@ -74,20 +70,15 @@ def to_int8(onnx_bytes: bytes, frames: Frames, engine: Engine = "tensorrt") -> b
             f"{where}: it holds no convolution and no matrix product by a constant that is large enough to gain by "
             "INT8; leave precision.int8 out"
         )
-    tensors = list(dict.fromkeys(_root(graph, product.node.inputs[product.flowing]) for product in products))
-    steps = _steps(graph, tensors, frames, where)
+    tensors = [_root(graph, product.node.inputs[product.flowing]) for product in products]
+    if engine == "onnxruntime":
+        tensors += [_behind(graph, product.node) for product in products if product.node.op == "Conv"]
+    laid = grids(graph, list(dict.fromkeys(tensors)), frames, engine, where)
     for product in products:
         _quantise_weight(graph, product, deciding)
         _split_sum(graph, product.node, deciding)
-    made = {product.node.outputs[0] for product in products}
-    for name in tensors:
-        _quantise_activation(graph, name, steps[name], deciding)
-        relu = graph.producer(name)
-        if engine == "onnxruntime" and relu is not None and relu.op == "Relu":
-            before = relu.inputs[0]
-            maker = graph.producer(before)
-            if before in made or (maker is not None and maker.op == "Add" and made.intersection(maker.inputs)):
-                _quantise_activation(graph, before, steps[name], deciding)
+    for name, grid in laid.items():
+        _quantise_activation(graph, name, grid, deciding)
     description = (
         f"{manifest.description} [{len(products)} products of the decision in INT8, calibrated on {len(frames)} frames "
         f"(SHA-256 {frames.sha256[:12]}), explanation in float32]"
@@ -125,32 +116,23 @@ def _root(graph: Graph, name: str) -> str:
     return name
 
 
-def _steps(graph: Graph, tensors: list[str], frames: Frames, where: str) -> dict[str, np.float32]:
-    largest = dict.fromkeys(tensors, 0.0)
-    for frame, name, values in observe(graph, tensors, frames, where):
-        largest[name] = max(largest[name], float(np.max(np.abs(values), initial=0.0)))
-        if not np.isfinite(largest[name]):
-            raise ModelError(
-                f"{where}: tensor {name!r} is infinite on frame {frame} of {frames.source!r}, so it has no INT8 step; "
-                "take that frame out of precision.int8.calibration, or mend the network"
-            )
-    return {name: _step(np.float32(value)) for name, value in largest.items()}
-
-
-def _step(largest: np.float32) -> np.float32:
-    step = np.float32(largest / np.float32(_STEPS))
-    return step if step > 0.0 else np.float32(1.0)
+def _behind(graph: Graph, node: Node) -> str:
+    """Where a convolution's result is put on a grid: behind its ReLU, where it has one."""
+    made = node.outputs[0]
+    readers = graph.consumers(made)
+    alone = len(readers) == 1 and readers[0].op == "Relu" and made not in graph.outputs
+    return readers[0].outputs[0] if alone else made
 
 
 def _quantise_weight(graph: Graph, product: _Product, deciding: set[Node]) -> None:
     name = product.node.inputs[product.weight]
     array = graph.constants[name]
     others = tuple(axis for axis in range(array.ndim) if axis != product.axis)
-    steps = np.array([_step(each) for each in np.max(np.abs(array), axis=others)], np.float32)
+    steps = np.array([step_of(each) for each in np.max(np.abs(array), axis=others)], np.float32)
     if not np.isfinite(steps).all():
         raise ModelError(f"the weight {name!r} holds numbers that are not finite; mend the network")
     shape = [-1 if axis == product.axis else 1 for axis in range(array.ndim)]
-    whole = np.clip(np.rint(array / steps.reshape(shape)), -_STEPS, _STEPS).astype(np.int8)
+    whole = np.clip(np.rint(array / steps.reshape(shape)), -STEPS, STEPS).astype(np.int8)
     dequantised = graph.emit(
         "DequantizeLinear",
         graph.constant(whole, f"{name}_int8"),
@@ -188,12 +170,12 @@ def _split_sum(graph: Graph, node: Node, deciding: set[Node]) -> None:
     graph.rename(summed, total)
 
 
-def _quantise_activation(graph: Graph, name: str, step: np.float32, deciding: set[Node]) -> None:
+def _quantise_activation(graph: Graph, name: str, grid: Grid, deciding: set[Node]) -> None:
     """Put a tensor on its grid, for all who read it: the decision by one DequantizeLinear, the explanation by another,
     so that what explains stands in the way of no fusion.
     """
     readers = graph.consumers(name)
-    steps, zero = graph.constant(np.asarray(step), "step"), graph.constant(np.zeros((), np.int8), "zero")
+    steps, zero = graph.constant(np.asarray(grid.step), "step"), graph.constant(np.asarray(grid.zero), "zero")
     whole = graph.emit("QuantizeLinear", name, steps, zero, hint=f"{name}_int8")
     for part in ([n for n in readers if n in deciding], [n for n in readers if n not in deciding]):
         if part:

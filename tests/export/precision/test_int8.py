@@ -13,6 +13,7 @@ from export.agreement import rank_correlation, relative_error
 from export.frames import Frames
 from export.graph.graph import Graph
 from export.precision.branch import decision_nodes
+from export.precision.grid import Engine, grids
 from export.precision.int8 import to_int8
 from export.session import Session
 from runtime.contracts.errors import ModelError
@@ -37,11 +38,6 @@ def frames(plain: bytes) -> Frames:
 @pytest.fixture(scope="module")
 def int8(plain: bytes, frames: Frames) -> bytes:
     return to_int8(plain, frames)
-
-
-def makers(graph: Graph, name: str) -> list[str]:
-    node = graph.producer(name)
-    return [] if node is None else [graph.producer(each).op if graph.producer(each) else "" for each in node.inputs]  # type: ignore[union-attr]
 
 
 def test_large_products_read_int8_and_small_ones_and_the_explanation_read_float32(int8: bytes) -> None:
@@ -109,17 +105,37 @@ def test_only_the_explanation_has_its_own_dequantised_form_of_what_both_read(int
         assert sum(reader not in deciding for reader in readers) <= 1
 
 
-def test_either_layout_gives_the_same_numbers(plain: bytes, frames: Frames, int8: bytes) -> None:
-    other = to_int8(plain, frames, "onnxruntime")
-    assert other != int8
-    first, second = Session(int8, optimisation="none"), Session(other, optimisation="none")
-    for inputs in frames.inputs:
-        a, b = first.run(inputs), second.run(inputs)
-        assert all(np.array_equal(a[name], b[name]) for name in a)
+def test_for_onnx_runtime_convolutions_read_and_give_uint8_and_nothing_is_lost_below_zero(
+    plain: bytes, frames: Frames
+) -> None:
+    graph = Graph.load(to_int8(plain, frames, "onnxruntime"), "test")
+    quantised = {
+        n.inputs[0]: [graph.constants[x] for x in n.inputs[1:]] for n in graph.nodes if n.op == "QuantizeLinear"
+    }
+    assert set(quantised) == {"scaled", "r1", "r2", "sum"}
+    for step, zero in quantised.values():
+        assert step.shape == zero.shape == ()
+        assert zero.dtype == np.uint8
+        assert zero == 0
+    largest = max(float(inputs["image"].max()) for inputs in frames.inputs)
+    assert float(quantised["scaled"][0]) == pytest.approx(largest / 255.0 / 255.0)
 
 
-def test_decision_and_explanation_stay_near_those_of_float32(plain: bytes, int8: bytes) -> None:
-    before, after = Session(plain), Session(int8)
+def test_a_signed_tensor_reaches_from_its_least_to_its_largest_on_uint8() -> None:
+    graph = Graph()
+    graph.add_input("x", np.float32, (2,))
+    graph.outputs = [graph.emit("Relu", "x")]
+    seen = Frames("made", "0" * 64, tuple({"x": np.array(x, np.float32)} for x in ([-1.0, 0.5], [2.0, 4.1])))
+    (grid,) = grids(graph, ["x"], seen, "onnxruntime", "test").values()
+    assert (grid.zero - 0) * -grid.step == pytest.approx(-1.0, abs=float(grid.step) / 2)
+    assert (255 - int(grid.zero)) * grid.step == pytest.approx(4.1, abs=float(grid.step) / 2)
+    (symmetric,) = grids(graph, ["x"], seen, "tensorrt", "test").values()
+    assert (symmetric.zero, symmetric.step) == (np.int8(0), np.float32(np.float32(4.1) / np.float32(127)))
+
+
+@pytest.mark.parametrize("engine", ["tensorrt", "onnxruntime"])
+def test_decision_and_explanation_stay_near_those_of_float32(plain: bytes, frames: Frames, engine: Engine) -> None:
+    before, after = Session(plain), Session(to_int8(plain, frames, engine))
     for inputs in networks.frames(plain, networks.OTHER_ROAD).inputs:
         a, b = before.run(inputs), after.run(inputs)
         assert abs(float(a["steering"][0, 0] - b["steering"][0, 0])) < 0.014
