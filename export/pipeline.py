@@ -25,6 +25,7 @@ from export.report.write import write_report
 from export.session import Session
 from export.worth.judge import judge
 from export.worth.verdict import Worth, not_judged
+from runtime.contracts import onnx_file
 from runtime.contracts.errors import ModelError, UsageError
 from runtime.contracts.model import manifest_of
 from runtime.contracts.worth import report_path
@@ -200,7 +201,7 @@ class _Export:
             explanation=_told(result),
             worth=(worth.verdict, *worth.reasons) if worth is not None else (),
             warnings=tuple(warnings),
-            next_step=f"sightline run --model {file}" if drives else f"sightline model show {file}",
+            next_step=f"sightline run --model {file} --source SOURCE" if drives else f"sightline model show {file}",
             report=report,
         )
 
@@ -250,6 +251,10 @@ def _is_onnx(network: str) -> bool:
 
 def _read(path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        content = Path(path).read_bytes()
+        onnx_file.metadata(content)
     except OSError as error:
         raise ModelError(f"model {path}: {error.strerror}; give the path of an ONNX file") from error
+    except ValueError as error:
+        raise ModelError(f"model {path} is no ONNX file (protobuf ModelProto): {error}; export it again") from error
+    return content
