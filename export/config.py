@@ -78,8 +78,8 @@ class AttributionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 class Int8Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What INT8 is calibrated on: a drive, or any source, and how many of its frames; and for whose kernels the graph is
-    laid out. ONNX Runtime runs both layouts, TensorRT its own.
+    """What INT8 is calibrated on: a drive, or any source, and how many of its frames; and for whose kernels the graph
+    is laid out. ONNX Runtime runs both layouts, TensorRT its own.
     """
 
     calibration: Annotated[str, Meta(min_length=1)]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 
 from export.config import DriftGates
 from export.frames import Frames
+from export.graph.graph import Graph
 from export.precision.change import (
     DecisionChange,
     ExplanationChange,
@@ -22,6 +24,7 @@ from runtime.contracts.errors import ModelError
 from runtime.contracts.model import manifest_of
 
 _HALF_ON_CPU = "this back-end computes float16 in float32: its time says nothing of a GPU's"
+_INT8_ON_CPU = "laid out for TensorRT: this back-end convolves it in float32, so its time says nothing of a GPU's"
 
 
 class Drift(msgspec.Struct, frozen=True):
@@ -78,7 +81,7 @@ def drift(reference: bytes, candidate: bytes, frames: Frames) -> Drift:
         frames=len(frames),
         reference_bytes=len(reference),
         candidate_bytes=len(candidate),
-        speed=speed(before, Session(candidate), frames, _HALF_ON_CPU if isinstance(after, Stepwise) else ""),
+        speed=speed(before, Session(candidate), frames, _remark(candidate, after)),
         decisions=decisions,
         explanations=explanations,
     )
@@ -112,3 +115,11 @@ def refused(found: Drift, gates: DriftGates) -> list[str]:
                     f"less than the {limit:.3g} asked for; worst on frame {explained.worst_frame}, {explained.min:.3f}"
                 )
     return reasons
+
+
+def _remark(candidate: bytes, runs: Session | Stepwise) -> str:
+    if isinstance(runs, Stepwise):
+        return _HALF_ON_CPU
+    graph = Graph.load(candidate, "candidate")
+    grids = {graph.value(node.outputs[0]).dtype for node in graph.nodes if node.op == "QuantizeLinear"}
+    return _INT8_ON_CPU if np.dtype(np.int8) in grids else ""

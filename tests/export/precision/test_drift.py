@@ -73,6 +73,11 @@ def test_the_time_of_float16_on_a_cpu_carries_a_remark(plain: bytes, frames: Fra
     assert "says nothing of a GPU's" in drift(plain, to_fp16(plain), frames).speed.remark
 
 
+def test_so_does_the_time_of_int8_that_is_laid_out_for_another_engine(plain: bytes, frames: Frames) -> None:
+    assert "laid out for TensorRT" in drift(plain, to_int8(plain, frames, "tensorrt"), frames).speed.remark
+    assert drift(plain, to_int8(plain, frames, "onnxruntime"), frames).speed.remark == ""
+
+
 def test_concepts_and_their_maps_are_measured_too(plain: bytes, frames: Frames) -> None:
     concept = Concept(name="offset", unit="m", output="acceleration", scale=2.0, map="attribution")
     named = networks.with_manifest(plain, concepts=(concept,))

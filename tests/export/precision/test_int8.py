@@ -125,12 +125,12 @@ def test_a_signed_tensor_reaches_from_its_least_to_its_largest_on_uint8() -> Non
     graph = Graph()
     graph.add_input("x", np.float32, (2,))
     graph.outputs = [graph.emit("Relu", "x")]
-    seen = Frames("made", "0" * 64, tuple({"x": np.array(x, np.float32)} for x in ([-1.0, 0.5], [2.0, 4.1])))
+    seen = Frames("made", "0" * 64, tuple({"x": np.array(x, np.float32)} for x in ([-5.0, 0.5], [2.0, 4.1])))
     (grid,) = grids(graph, ["x"], seen, "onnxruntime", "test").values()
-    assert (grid.zero - 0) * -grid.step == pytest.approx(-1.0, abs=float(grid.step) / 2)
+    assert (grid.zero - 0) * -grid.step == pytest.approx(-5.0, abs=float(grid.step) / 2)
     assert (255 - int(grid.zero)) * grid.step == pytest.approx(4.1, abs=float(grid.step) / 2)
     (symmetric,) = grids(graph, ["x"], seen, "tensorrt", "test").values()
-    assert (symmetric.zero, symmetric.step) == (np.int8(0), np.float32(np.float32(4.1) / np.float32(127)))
+    assert (symmetric.zero, symmetric.step) == (np.int8(0), np.float32(5.0) / np.float32(127))
 
 
 @pytest.mark.parametrize("engine", ["tensorrt", "onnxruntime"])
