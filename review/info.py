@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
 
-from review.reopen import find_drive, recorded_config, recorded_manifest
+from review.reopen import find_drive, recorded_config, recorded_manifest, recorded_plan
 from runtime.contracts.engine import EngineFingerprint
 from runtime.contracts.errors import SightlineError
 from runtime.contracts.messages import Event, Gap
@@ -80,7 +80,7 @@ class DriveInfo:
     events_left_out: int
     lacks: tuple[str, ...]  # where the record does not hold what was written into it; the first 20
     lacks_left_out: int
-    not_as_it_drove: tuple[str, ...]  # the folder's model or configuration, where it is not what the header names
+    not_as_it_drove: tuple[str, ...]  # the folder's model, configuration or plan, where it is not what the header names
 
 
 def info(path: Path) -> DriveInfo:
@@ -155,14 +155,15 @@ def _ledger(drive: Drive) -> LedgerInfo:
 
 
 def _changed(drive: Drive) -> Iterator[str]:
+    yield from filter(None, (_problem(part, drive) for part in (recorded_manifest, recorded_config, recorded_plan)))
+
+
+def _problem(part: Callable[[Drive], object], drive: Drive) -> str:
     try:
-        recorded_manifest(drive)
+        part(drive)
     except SightlineError as error:
-        yield str(error)
-    try:
-        recorded_config(drive)
-    except SightlineError as error:
-        yield str(error)
+        return str(error)
+    return ""
 
 
 def _kind(reason: str) -> str:

@@ -14,8 +14,11 @@ from runtime.contracts.errors import EngineError, RecordError
 from runtime.contracts.model import Manifest, read_manifest
 from runtime.decision.policy import Policy
 from runtime.engines.open import open_engine
+from runtime.engines.tensorrt.plan_file import held_sha256
 from runtime.record.drive import Drive, open_drive
 from runtime.record.segment import segment_files
+
+_ELSEWHERE = "let another back-end answer within the model's tolerance: sightline replay DRIVE --backend onnxruntime"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,29 +85,39 @@ def reopen(path: Path, backend: str | None = None) -> ReopenedDrive:
 
 
 def _recorded_engine(drive: Drive, config: Config) -> Engine:
-    """The engine that drove. Raises RecordError where the drive's plan is not the one which the header names."""
-    wanted = drive.header.fingerprint.plan_sha256
-    elsewhere = "replay it on another back-end, within the model's tolerance: --backend onnxruntime"
-    if not wanted:
-        return open_engine(config.engine, drive.model_path)
-    if not drive.engine_plan_path.is_file():
-        raise RecordError(f"{drive.engine_plan_path}, the plan that drove, is not there; put it back, or {elsewhere}")
+    plan = recorded_plan(drive)
     try:
-        engine = open_engine(config.engine, drive.model_path, drive.engine_plan_path)
+        return open_engine(config.engine, drive.model_path, plan)
     except EngineError as error:
-        raise EngineError(f"{error}; replay it on the device that drove, or {elsewhere}") from error
-    found = engine.fingerprint.plan_sha256
-    if found != wanted:
-        engine.close()
-        raise RecordError(
-            f"{drive.engine_plan_path} is not the plan that drove: its hash is {found[:12]}…, the header says "
-            f"{wanted[:12]}…; put the recorded plan back, or {elsewhere}"
-        )
-    return engine
+        if plan is None:
+            raise
+        raise EngineError(f"{error}; replay it on the device that drove, or {_ELSEWHERE}") from error
 
 
 def _another_engine(drive: Drive, config: Config, backend: str) -> Engine:
     return open_engine(msgspec.structs.replace(config.engine, backend=backend), drive.model_path)
+
+
+def recorded_plan(drive: Drive) -> Path | None:
+    """The plan that the drive's engine ran, None where its back-end runs none; it is read, and nothing of it is run.
+
+    Raises RecordError where the drive does not hold the plan which its header names.
+    """
+    wanted, path = drive.header.fingerprint.plan_sha256, drive.engine_plan_path
+    if not wanted:
+        return None
+    if not path.is_file():
+        raise RecordError(f"{path}, the plan that drove, is not there; put it back, or {_ELSEWHERE}")
+    try:
+        found = held_sha256(path)
+    except EngineError as error:
+        raise RecordError(f"{error}; put the recorded plan back, or {_ELSEWHERE}") from error
+    if found != wanted:
+        raise RecordError(
+            f"{path} is not the plan that drove: its hash is {found[:12]}…, the header says {wanted[:12]}…; put the "
+            f"recorded plan back, or {_ELSEWHERE}"
+        )
+    return path
 
 
 def recorded_manifest(drive: Drive) -> Manifest:

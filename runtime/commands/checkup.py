@@ -50,7 +50,8 @@ def checkup(config_path: Path | None, out: Path) -> tuple[Finding, ...]:
         findings.append(Finding("config", "fail", str(error), "correct the file, or leave --config out"))
         config = None
     if config is not None:
-        findings += [_engine(config, provider) for provider in config.engine.providers]
+        onnxruntime = config.engine.backend == "onnxruntime"
+        findings += [_engine(config, one) for one in (config.engine.providers if onnxruntime else ("",))]
         findings.append(_shared_memory(config))
     folder = _nearest_folder(out)
     findings += [_disk(folder), _sync(folder), _clock()]
@@ -89,13 +90,14 @@ def _sources() -> Finding:
 
 
 def _engine(config: Config, provider: str) -> Finding:
-    check = f"engine {provider.removesuffix('ExecutionProvider')}"
+    """Whether the back-end runs the model; `provider` is the one to try by itself, "" where it has none."""
+    check = f"engine {provider.removesuffix('ExecutionProvider') or config.engine.backend}"
     try:
         manifest = read_manifest(Path(config.model))
-        alone = msgspec.structs.replace(config.engine, providers=(provider,))
+        alone = msgspec.structs.replace(config.engine, providers=(provider,)) if provider else config.engine
         engine = open_engine(alone, Path(config.model))  # proves the provider with one real inference
     except SightlineError as error:
-        return Finding(check, "fail", str(error), "choose another in engine.providers, or install what it needs")
+        return Finding(check, "fail", str(error), "choose another under engine:, or install what it needs")
     fingerprint = engine.fingerprint
     engine.close()
     return Finding(check, "ok", f"ran {manifest.name} on {fingerprint.backend} {fingerprint.backend_version}")

@@ -16,6 +16,7 @@ from typing import Any
 from runtime.contracts.errors import EngineError
 
 Builder = Any
+DataType = Any
 IBuilderConfig = Any
 ICudaEngine = Any
 IExecutionContext = Any

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from runtime.contracts.model import Manifest
 from runtime.engines.check import Declared, settle_inputs
 from runtime.engines.tensorrt.bindings import (
     Builder,
+    DataType,
     IBuilderConfig,
     IHostMemory,
     INetworkDefinition,
@@ -119,7 +119,7 @@ def _settle_shapes(trt: ModuleType, network: INetworkDefinition, manifest: Manif
             dynamic.shape = trt.Dims(spec.shape)
 
 
-def dtype_name(trt: ModuleType, dtype: Any) -> str:
+def dtype_name(trt: ModuleType, dtype: DataType) -> str:
     """numpy's name of a TensorRT type; TensorRT's own where numpy has none (BF16, FP8)."""
     try:
         return str(np.dtype(trt.nptype(dtype)).name)

@@ -62,6 +62,19 @@ def read_record(path: Path) -> PlanRecord:
         raise EngineError(f"the plan {path} cannot be read: {error.strerror}") from error
 
 
+def held_sha256(path: Path) -> str:
+    """SHA-256 (hex) of the plan that a file holds, as `tail -n +3 FILE | sha256sum` gives it. Raises EngineError."""
+    try:
+        with path.open("rb") as file:
+            _read_record(file, path)
+            digest = hashlib.sha256()
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise EngineError(f"the plan {path} cannot be read: {error.strerror}") from error
+    return digest.hexdigest()
+
+
 def is_own(record: PlanRecord, secret: bytes | None) -> bool:
     """Whether this device wrote the record."""
     return secret is not None and hmac.compare_digest(_seal(record, secret), record.seal)
