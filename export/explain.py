@@ -10,6 +10,7 @@ import msgspec
 from export.attribution.add import add_attribution
 from export.attribution.target import Target, asked_tensor
 from export.config import AUTO, TensorTarget
+from export.fold.fold import fold
 from export.front import add_front, open_shapes
 from export.graph.graph import Graph
 from runtime.contracts.engine import TensorSpec
@@ -52,6 +53,7 @@ def explain(plain: bytes, config: ModelConfig) -> bytes:
 def plain_of(plain: bytes, config: ModelConfig) -> bytes:
     """The fastest export of the same network without attribution, with its manifest; raises as `explain`."""
     graph = graph_of(plain, config)
+    fold(graph)
     return _with_manifest(graph, config, None)
 
 
@@ -71,6 +73,7 @@ def explained(plain: bytes, config: ModelConfig) -> Explained:
         if (config.attribution.method, config.attribution.layer) != (AUTO, AUTO):
             raise
         return Explained(plain_of(plain, config), None, str(error))
+    fold(graph)
     return Explained(_with_manifest(graph, config, attribution), attribution)
 
 
