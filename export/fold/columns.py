@@ -1,0 +1,92 @@
+"""Matrix products of one row, read forwards by the decision and crosswise by its explanation: as columns they share
+one matrix in memory.
+
+ONNX Runtime packs the right matrix of a product into memory of its own, once per product. A matrix on the left of a
+column is read where it lies, in either direction, and what the decision has just read is still in the cache when the
+explanation reads it again: 13 instead of 16 us for what the explanation of PilotNet adds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from export.fold.wiring import Wiring
+from export.graph.graph import Graph
+from export.graph.values import Array, Node
+
+_WORTH_BYTES = 1 << 16  # a smaller matrix stays in the cache, packed or not
+_COMPARED_BYTES = 16 << 20  # a larger one is stored once by whoever wrote the explanation, and lies in no cache
+
+
+@dataclass(frozen=True)
+class _Product:
+    """y' = M x' of a row x, where M is the constant `matrix`, or its transposition where it is `crossed`."""
+
+    node: Node
+    matrix: str
+    crossed: bool
+
+
+def turn(graph: Graph) -> bool:
+    """Turn every product of one row by a constant, where a large matrix is read both ways. True where there is one."""
+    wiring = Wiring(graph)
+    known: dict[tuple[tuple[int, ...], bytes], str] = {}
+    products = [_product(wiring, node, known) for node in wiring.nodes if _is_row_product(wiring, node)]
+    ways: dict[str, set[bool]] = {}
+    for product in products:
+        if graph.constants[product.matrix].nbytes >= _WORTH_BYTES:
+            ways.setdefault(product.matrix, set()).add(product.crossed)
+    if all(len(both) < 2 for both in ways.values()):
+        return False
+    for product in products:
+        _turn(Wiring(graph), product)
+    graph.prune()
+    return True
+
+
+def _is_row_product(wiring: Wiring, node: Node) -> bool:
+    if node.domain or node.op not in ("Gemm", "MatMul") or node.attributes.get("transA", 0):
+        return False
+    x, matrix = node.inputs[0], wiring.known(node.inputs[1])
+    if matrix is None or matrix.ndim != 2 or wiring.known(x) is not None or len(wiring.shape(x)) != 2:
+        return False
+    added = node.input(2)
+    return wiring.shape(x)[0] == 1 and (not added or wiring.size(added) == wiring.size(node.outputs[0]))
+
+
+def _product(wiring: Wiring, node: Node, known: dict[tuple[tuple[int, ...], bytes], str]) -> _Product:
+    """The product by the matrix that another one reads already, upright or crossed, where there is such a matrix."""
+    name, crossed = node.inputs[1], not node.attributes.get("transB", 0)
+    array = wiring.graph.constants[name]
+    if array.nbytes > _COMPARED_BYTES:
+        return _Product(node, name, crossed)
+    upright = known.setdefault(_key(array), name)
+    if upright == name and array.nbytes >= _WORTH_BYTES:
+        other = known.get(_key(array.T))
+        if other is not None and other != name:
+            return _Product(node, other, not crossed)
+    return _Product(node, upright, crossed)
+
+
+def _key(array: Array) -> tuple[tuple[int, ...], bytes]:
+    return array.shape, hashlib.sha256(np.ascontiguousarray(array).tobytes()).digest()
+
+
+def _turn(wiring: Wiring, product: _Product) -> None:
+    node = product.node
+    y = node.outputs[0]
+    column = wiring.reshape(node.inputs[0], (wiring.size(node.inputs[0]), 1))
+    added = [_column(wiring, node.inputs[2])] if node.input(2) else []
+    attributes = {name: value for name, value in node.attributes.items() if name in ("alpha", "beta")}
+    result = wiring.graph.emit("Gemm", product.matrix, column, *added, transA=int(product.crossed), **attributes)
+    wiring.substitute(y, wiring.reshape(result, wiring.shape(y)))
+
+
+def _column(wiring: Wiring, name: str) -> str:
+    array = wiring.known(name)
+    if array is not None:
+        return wiring.graph.constant(array.reshape(-1, 1), name)
+    return wiring.reshape(name, (wiring.size(name), 1))
