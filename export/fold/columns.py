@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from export.fold.elementwise import is_elementwise
 from export.fold.wiring import Wiring
 from export.graph.graph import Graph
 from export.graph.values import Array, Node
@@ -37,14 +38,29 @@ def turn(graph: Graph) -> bool:
     products = [_product(wiring, node, known) for node in wiring.nodes if _is_row_product(wiring, node)]
     ways: dict[str, set[bool]] = {}
     for product in products:
-        if graph.constants[product.matrix].nbytes >= _WORTH_BYTES:
-            ways.setdefault(product.matrix, set()).add(product.crossed)
-    if all(len(both) < 2 for both in ways.values()):
-        return False
-    for product in products:
+        ways.setdefault(product.matrix, set()).add(product.crossed)
+    shared = {name for name, both in ways.items() if len(both) > 1 and graph.constants[name].nbytes >= _WORTH_BYTES}
+    touching = _touching(wiring, [product.node for product in products if product.matrix in shared])
+    turned = [product for product in products if product.node in touching]
+    for product in turned:
         _turn(Wiring(graph), product)
     graph.prune()
-    return True
+    return bool(turned)
+
+
+def _touching(wiring: Wiring, start: list[Node]) -> set[Node]:
+    """The products that hang together with some of them through operators on single elements: one Reshape saves all."""
+    found: set[Node] = set()
+    stack = list(start)
+    while stack:
+        node = stack.pop()
+        if node in found:
+            continue
+        found.add(node)
+        makers = [wiring.maker(name) for name in node.inputs if name]
+        beside = [*(maker for maker in makers if maker is not None), *wiring.readers(node.outputs[0])]
+        stack.extend(each for each in beside if is_elementwise(each) or _is_row_product(wiring, each))
+    return found
 
 
 def _is_row_product(wiring: Wiring, node: Node) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from export.fold import affine, columns, dense, elementwise, sharing, sums, transposed, views
+from export.fold import affine, columns, dense, elementwise, sharing, small_maps, sums, transposed, views
 from export.fold.wiring import apply
 from export.graph.graph import Graph
 
@@ -10,6 +10,7 @@ _RULES = (
     *sharing.RULES,
     *views.RULES,
     *elementwise.RULES,
+    *small_maps.RULES,
     *transposed.RULES,
     *affine.RULES,
     *dense.RULES,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from export.fold.elementwise import is_elementwise
 from export.fold.wiring import Rule, Wiring
 from export.graph.values import Node
 
@@ -70,30 +71,32 @@ def one_transpose(wiring: Wiring, node: Node) -> bool:
 
 def later_reshape(wiring: Wiring, node: Node) -> bool:
     """A Reshape before an operator on single elements goes behind it, where it can meet another one and vanish."""
-    from export.fold.elementwise import is_elementwise  # both families name each other's operators
-
     if not is_elementwise(node):
         return False
     y = node.outputs[0]
-    views = {name: maker.inputs[0] for name in node.inputs if (maker := wiring.maker(name, "Reshape")) is not None}
-    shapes = {wiring.shape(source) for source in views.values()}
-    if len(shapes) != 1 or not all(wiring.read_once(name) and wiring.shape(name) == wiring.shape(y) for name in views):
-        return False
-    (shape,) = shapes
-    inputs = []
-    for name in node.inputs:
-        array = wiring.known(name)
-        if name in views:
-            inputs.append(views[name])
-        elif array is not None and array.shape == wiring.shape(y):
-            inputs.append(wiring.graph.constant(array.reshape(shape), name))
-        elif wiring.size(name) == 1 and len(wiring.shape(name)) <= len(shape):
-            inputs.append(name)
-        else:
-            return False
-    inner = wiring.graph.emit(node.op, *inputs, **node.attributes)
-    wiring.substitute(y, wiring.graph.emit("Reshape", inner, wiring.ints(*wiring.shape(y))))
-    return True
+    views = [maker for name in node.inputs if (maker := wiring.private(name, "Reshape")) is not None]
+    for shape in dict.fromkeys(wiring.shape(view.inputs[0]) for view in views):
+        inputs = [_in_shape(wiring, name, wiring.shape(y), shape) for name in node.inputs]
+        if all(inputs):
+            inner = wiring.graph.emit(node.op, *(name for name in inputs if name), **node.attributes)
+            wiring.substitute(y, wiring.graph.emit("Reshape", inner, wiring.ints(*wiring.shape(y))))
+            return True
+    return False
+
+
+def _in_shape(wiring: Wiring, name: str, now: tuple[int, ...], wanted: tuple[int, ...]) -> str | None:
+    """An operand as it is in another shape already; None where that would take a Reshape more."""
+    if wiring.shape(name) != now:
+        return name if wiring.size(name) == 1 and len(wiring.shape(name)) <= len(wanted) else None
+    array = wiring.known(name)
+    if array is not None:
+        return wiring.graph.constant(array.reshape(wanted), name)
+    maker = wiring.maker(name, "Reshape")
+    source = maker.inputs[0] if maker is not None else name
+    if wiring.shape(source) == wanted:
+        return source
+    readers = (reader for reader in wiring.readers(source) if reader.op == "Reshape" and not reader.domain)
+    return next((each.outputs[0] for each in readers if wiring.shape(each.outputs[0]) == wanted), None)
 
 
 def _order(wiring: Wiring, node: Node) -> list[int]:
