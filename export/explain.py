@@ -9,6 +9,7 @@ import msgspec
 
 from export.attribution.add import add_attribution
 from export.attribution.target import Target, asked_tensor
+from export.companion import input_gradient
 from export.config import AUTO, TensorTarget
 from export.fold.fold import fold
 from export.front import add_front, open_shapes
@@ -75,6 +76,12 @@ def explained(plain: bytes, config: ModelConfig) -> Explained:
         return Explained(plain_of(plain, config), None, str(error))
     fold(graph)
     return Explained(_with_manifest(graph, config, attribution), attribution)
+
+
+def gradient_of(plain: bytes, config: ModelConfig, graph_sha256: str) -> bytes:
+    """The companion of the explained network with that identity; raises as `export.companion.input_gradient`."""
+    names = [image.name for image in config.images]
+    return input_gradient(graph_of(plain, config).to_bytes(), target_of(config), names, graph_sha256)
 
 
 def graph_of(plain: bytes, config: ModelConfig) -> Graph:

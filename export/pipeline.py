@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 from export.artefact import refuse_foreign, whole_folder
-from export.config import ModelConfig, load_model_config, parse_model_config
-from export.draft import draft
-from export.explain import Explained, explain, explained
+from export.companion import Companion
+from export.config import ModelConfig
+from export.explain import Explained, explain, explained, gradient_of
 from export.frames import Frames, frames_of
+from export.given import Network, Request, Say, configured, network
 from export.parity import parity, refuse
 from export.precision.drift import drift, refused
 from export.precision.half import to_fp16
@@ -23,27 +22,13 @@ from export.precision.int8 import to_int8
 from export.report.report import Form, Report, to_json
 from export.report.write import write_report
 from export.session import Session
-from export.worth.judge import judge
+from export.worth.judge import FineMap, judge
+from export.worth.laying import Field
+from export.worth.subject import Inputs
 from export.worth.verdict import Worth, not_judged
-from runtime.contracts import onnx_file
-from runtime.contracts.errors import ModelError, UsageError
+from runtime.contracts.errors import ModelError
 from runtime.contracts.model import manifest_of
 from runtime.contracts.worth import report_path
-
-if TYPE_CHECKING:
-    from export.parity import Run
-
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked: `module.py:Class` or an ONNX file, its configuration and weights, and where the export goes."""
-
-    network: str
-    config: Path | None
-    weights: Path | None
-    out: Path
 
 
 @dataclass(frozen=True)
@@ -58,20 +43,12 @@ class Done:
     warnings: tuple[str, ...]
     next_step: str
     report: Report
+    without_companion: bool
 
     @property
-    def refused(self) -> bool:
-        """Whether a form that was asked for did not pass its gate."""
-        return any(form.refused for form in self.report.precision)
-
-
-@dataclass(frozen=True)
-class Network:
-    """A network before its export: its plain ONNX, and itself to hold the export against."""
-
-    onnx: bytes
-    run: Run
-    name: str
+    def lacks(self) -> bool:
+        """Whether a file that was asked for was not written: refused by its gate, or not to be had of this graph."""
+        return any(form.refused for form in self.report.precision) or self.without_companion
 
 
 def export(request: Request, say: Say) -> Done:
@@ -82,31 +59,37 @@ def export(request: Request, say: Say) -> Done:
     """
     refuse_foreign(request.out, request.config)  # before the long work, not after it
     say("reading")
-    text, config = _configured(request)
-    with whole_folder(request.out, request.config) as folder, _network(request, config, say) as network:
-        return _Export(request, config, network, folder, say).made(text)
+    text, config = configured(request)
+    with whole_folder(request.out, request.config) as folder, network(request, config, say) as given:
+        return _Export(request, config, given, folder, say).made(text)
 
 
 class _Export:
     """One export under way; files go to a folder that nobody sees yet."""
 
-    def __init__(self, request: Request, config: ModelConfig, network: Network, folder: Path, say: Say) -> None:
-        self.request, self.config, self.network, self.folder, self.say = request, config, network, folder, say
+    def __init__(self, request: Request, config: ModelConfig, given: Network, folder: Path, say: Say) -> None:
+        self.request, self.config, self.given, self.folder, self.say = request, config, given, folder, say
+        self.without_gradient = ""
 
     def made(self, text: str) -> Done:
         """Every step in its order."""
-        config, plain = self.config, self.network.onnx
+        config, plain = self.config, self.given.onnx
         self.say("writing the attribution into the graph")
         result = explained(plain, config)
         frames = self._frames(result.onnx, config.frames.source, config.frames.count, "frames")
         self.say("parity")
-        held = parity(self.network.run, self.network.name, result.onnx, config, frames)
+        held = parity(self.given.run, self.given.name, result.onnx, config, frames)
         refuse(held, config.name)
         path = self._write("", result.onnx)
+        identity = manifest_of(result.onnx, config.name).graph_sha256
+        judged = frames is not None and config.worth.judge and result.attribution is not None
+        gradient = self._gradient(identity) if judged or config.companion else None
+        if gradient is not None and config.companion:
+            self._write(".gradient", gradient)
         forms = tuple(self._forms(result.onnx, frames))
-        worth = self._worth(result, frames)
+        worth = self._worth(result, frames, gradient)
         report = Report(
-            graph_sha256=manifest_of(result.onnx, config.name).graph_sha256,
+            graph_sha256=identity,
             model=config.name,
             parity=held,
             without_map=result.left_out,
@@ -141,7 +124,7 @@ class _Export:
             calibration = self._frames(model, wanted.int8.calibration, wanted.int8.frames, "INT8: calibration")
             assert calibration is not None
             self.say("INT8")
-            yield self._form("int8", model, to_int8(model, calibration, wanted.int8.engine), frames)
+            yield self._form("int8", model, to_int8(model, calibration, wanted.int8.engine, wanted.int8.rest), frames)
 
     def _form(self, name: str, model: bytes, form: bytes, frames: Frames) -> Form:
         found = drift(model, form, frames)
@@ -149,7 +132,16 @@ class _Export:
         file = "" if why else self._write(f".{name}", form).name
         return Form(name=name, file=file, drift=found, refused=why)
 
-    def _worth(self, result: Explained, frames: Frames | None) -> Worth:
+    def _gradient(self, identity: str) -> bytes | None:
+        """The companion, which is a yardstick of the map's worth as well; None where no gradient reaches the pixels."""
+        self.say("gradient at every pixel")
+        try:
+            return gradient_of(self.given.onnx, self.config, identity)
+        except ModelError as error:
+            self.without_gradient = str(error)
+            return None
+
+    def _worth(self, result: Explained, frames: Frames | None, gradient: bytes | None) -> Worth:
         gates = self.config.worth.gates
         if result.attribution is None:
             return not_judged(result.left_out or "the configuration wants no attribution", gates)
@@ -158,7 +150,8 @@ class _Export:
         if not self.config.worth.judge:
             return not_judged("the configuration says worth.judge: false", gates)
         self.say("worth")
-        return judge(self.network.onnx, lambda plain: explain(plain, self.config), frames, gates)
+        fine = None if gradient is None else _gradient_x_input(gradient, self.config, result.attribution.image)
+        return judge(self.given.onnx, lambda plain: explain(plain, self.config), frames, gates, input_gradient=fine)
 
     def _report_of(self, form: Form, worth: Worth) -> None:
         """A form's own report: what it changes, and the verdict on the float32 map that it agrees with so far."""
@@ -186,6 +179,8 @@ class _Export:
         warnings = [f"no attribution: {result.left_out}"] if result.left_out else []
         if config.frames.source is None:
             warnings.append("no frames.source in the configuration: parity was held on noise and extremes only")
+        if config.companion and self.without_gradient:
+            warnings.append(f"no companion: {self.without_gradient}")
         warnings += [f"{form.name} was not written: {why}" for form in report.precision for why in form.refused]
         drives = any(output.quantity == "steering_angle_rad" for output in config.outputs)
         file = self.request.out / f"{config.name}.onnx"
@@ -203,6 +198,7 @@ class _Export:
             warnings=tuple(warnings),
             next_step=f"sightline run --model {file} --source SOURCE" if drives else f"sightline model show {file}",
             report=report,
+            without_companion=config.companion and bool(self.without_gradient),
         )
 
 
@@ -213,48 +209,20 @@ def _told(result: Explained) -> tuple[str, ...]:
     return (f"{found.method}, at {found.layer}, {found.rows} x {found.columns}, of {found.target}",)
 
 
-def _configured(request: Request) -> tuple[str, ModelConfig]:
-    """The configuration's text and what it says: the one that was given, or a draft."""
-    if request.config is not None:
-        config = load_model_config(request.config)
-        return request.config.read_text(encoding="utf-8"), config
-    if not _is_onnx(request.network):
-        raise UsageError(f"{request.network}: a torch module needs --config: its code tells neither units nor signs")
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(request.network).stem).strip("-.") or "model"
-    text = draft(_read(request.network), name)
-    return text, parse_model_config(text, f"the draft for {request.network}")
+def _gradient_x_input(gradient: bytes, config: ModelConfig, image: str) -> FineMap:
+    """The yardstick: gradient x input at every pixel, the input counted from what the network takes for zero (mid-grey,
+    where it normalises by itself).
+    """
+    companion = Companion(gradient)
+    taken = next(each for each in config.images if each.name == image)
+    wanted = taken.normalise
+    zero = np.float32(127.5) if wanted is None else np.array(wanted.mean, np.float32) / np.float32(wanted.scale)
+    channels = -1 if taken.layout == "NHWC" else 0
 
+    def fine(inputs: Inputs, index: int) -> Field:
+        picture = np.asarray(inputs[image], np.float32)
+        slope = companion.at(inputs, image)(picture).gradient
+        by_colour, seen = np.moveaxis(slope[0], channels, -1), np.moveaxis(picture[0], channels, -1)
+        return np.asarray((by_colour * (seen - zero)).sum(axis=-1), np.float64)
 
-@contextmanager
-def _network(request: Request, config: ModelConfig, say: Say) -> Iterator[Network]:
-    if _is_onnx(request.network):
-        if request.weights is not None:
-            raise UsageError("--weights is for a torch module; an ONNX file holds its own")
-        plain = _read(request.network)
-        yield Network(plain, Session(plain).run, "the ONNX as given")
-        return
-    from export.trace import trace
-    from export.user_module import network_of
-
-    say("building")
-    with network_of(request.network, request.weights) as module:
-        say("tracing")
-        traced = trace(module, config, request.network)
-        import torch
-
-        yield Network(traced.onnx, traced.run, f"torch {torch.__version__}")
-
-
-def _is_onnx(network: str) -> bool:
-    return network.endswith(".onnx")
-
-
-def _read(path: str) -> bytes:
-    try:
-        content = Path(path).read_bytes()
-        onnx_file.metadata(content)
-    except OSError as error:
-        raise ModelError(f"model {path}: {error.strerror}; give the path of an ONNX file") from error
-    except ValueError as error:
-        raise ModelError(f"model {path} is no ONNX file (protobuf ModelProto): {error}; export it again") from error
-    return content
+    return fine

@@ -26,9 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export, or leave everything as it was (exit code 2). 1 where FP16 or INT8 did not pass the drift gate."""
+    """Export, or leave everything as it was (exit code 2). 1 where a file that was asked for is not there."""
     need_extra(*(() if args.network.endswith(".onnx") else ("torch", "onnxscript")))
-    from export.pipeline import Request, export
+    from export.given import Request
+    from export.pipeline import export
 
     with console.progress(None, "export", quiet=args.json) as bar:
 
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         console.emit_json(done.report)
     else:
         console.emit(_words(done))
-    return ExitCode.NO if done.refused else ExitCode.YES
+    return ExitCode.NO if done.lacks else ExitCode.YES
 
 
 def _words(done: Done) -> str:

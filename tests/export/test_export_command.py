@@ -13,6 +13,7 @@ import pytest
 
 onnx = pytest.importorskip("onnx", reason="export needs the extra 'export'")
 
+from export.companion import companion_of  # noqa: E402
 from export.config import load_model_config  # noqa: E402
 from export.explain import explain  # noqa: E402
 from runtime.commands.main import main  # noqa: E402
@@ -60,7 +61,7 @@ def test_an_onnx_file_is_exported_without_torch(tmp_path: Path) -> None:
 
 def test_frames_bring_a_verdict_and_other_precisions_with_reports_of_their_own(tmp_path: Path) -> None:
     calibration = "proving-ground://lane?seed=6&duration_s=4&width=160&height=90"
-    more = f'{FRAMES}precision: {{fp16: true, int8: {{calibration: "{calibration}", frames: 8}}}}\n'
+    more = f'{FRAMES}precision: {{fp16: true, int8: {{calibration: "{calibration}", frames: 8}}}}\ncompanion: true\n'
     gates = "drift: {decision_mean: 1, decision_p99: 1, explanation_median: -1, explanation_p5: -1}\n"
     model, config = written(tmp_path, network(), more + gates)
     assert main(["export", str(model), "--config", str(config), "--out", str(tmp_path / "out")]) == 0
@@ -71,6 +72,22 @@ def test_frames_bring_a_verdict_and_other_precisions_with_reports_of_their_own(t
         worth = read_worth(file, read_manifest(file))
         assert worth.verdict in ("worth showing", "not worth showing")
         assert worth.reasons
+    companion = companion_of((tmp_path / "out" / "small.gradient.onnx").read_bytes(), "companion")
+    assert companion.graph_sha256 == read_manifest(tmp_path / "out" / "small.onnx").graph_sha256
+    report = json.loads((tmp_path / "out" / "small.report.json").read_text())
+    assert {"attribution", "gradient x input", "edges"} <= {
+        curve["map"] for curve in report["worth"]["removal"]["curves"]
+    }
+
+
+def test_a_companion_that_no_gradient_reaches_is_left_out_and_the_exit_code_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, config = written(tmp_path, network(lstm=True), "companion: true\n")
+    assert main(["export", str(model), "--config", str(config), "--out", str(tmp_path / "out")]) == 1
+    assert "no companion: no gradient through LSTM" in capsys.readouterr().out
+    assert "small.onnx" in names(tmp_path / "out")
+    assert "small.gradient.onnx" not in names(tmp_path / "out")
 
 
 def test_a_precision_that_changes_more_than_its_gate_allows_is_not_written(
