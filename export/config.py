@@ -78,13 +78,19 @@ class AttributionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 class Int8Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What INT8 is calibrated on: a drive, or any source, and how many of its frames; and for whose kernels the graph
-    is laid out. ONNX Runtime runs both layouts, TensorRT its own.
+    """What INT8 is calibrated on: a drive, or any source, and how many of its frames; for whose kernels the graph
+    is laid out (ONNX Runtime runs both layouts, TensorRT its own); and what the rest of the decision is computed in.
     """
 
     calibration: Annotated[str, Meta(min_length=1)]
     frames: Annotated[int, Meta(ge=1, le=10_000)] = 128
     engine: Literal["tensorrt", "onnxruntime"] = "tensorrt"
+    rest: Literal["float32", "float16"] = "float32"
+
+    def __post_init__(self) -> None:
+        """Float16 beside INT8 is what GPUs are built for; ONNX Runtime would convert to and fro on the CPU."""
+        if self.rest == "float16" and self.engine == "onnxruntime":
+            raise ValueError("rest: float16 is for engine: tensorrt; ONNX Runtime computes it in float32 all the same")
 
 
 class PrecisionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -20,11 +20,14 @@ from export.graph.inference import schema_of
 from export.graph.values import Node
 from export.precision.branch import decision_nodes
 from export.precision.observe import observe
+from export.precision.products import VIEWS
 from runtime.contracts.model import attach_manifest, manifest_of
 
 LARGEST = 65504.0  # of IEEE 754 binary16
 _HEADROOM = 4.0  # other frames than these may go farther
 _SINGLE, _HALF = np.dtype(np.float32), np.dtype(np.float16)
+_SMALLEST_STEP = 2.0**-17  # float16 rounds such a one to 8 digits, as INT8 does what it is multiplied by
+_GRIDS = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _HALF_TYPE = "tensor(float16)"
 
 
@@ -32,8 +35,9 @@ def to_fp16(onnx_bytes: bytes, frames: Frames | None = None) -> bytes:
     """The network with its decision in float16; inputs, outputs and the explanation branch keep their types.
 
     Whatever would leave float16's range stays in float32 as well and is named in the manifest's description: a
-    constant beyond it, and, where frames are given, a tensor that comes within a factor of 4 of it on one of them.
-    Strongly typed: every change of type is a Cast in the graph. The same input gives the same bytes.
+    constant beyond it, an INT8 product with steps too small for it, and, where frames are given, a tensor that comes
+    within a factor of 4 of it on one of them. Strongly typed: every change of type is a Cast in the graph. The same
+    input gives the same bytes.
 
     Raises:
         ModelError: the file has no manifest or is no graph that export can read, or a tensor is NaN on a frame.
@@ -44,7 +48,8 @@ def to_fp16(onnx_bytes: bytes, frames: Frames | None = None) -> bytes:
     wide = _beyond(graph, deciding, frames, manifest.name)
     narrow = frozenset(n for n in deciding if not wide.intersection((*n.inputs, *n.outputs)) and not _has_graph(n))
     kept = f"; kept in float32 for their range: {', '.join(sorted(wide))}" if wide else ""
-    description = f"{manifest.description} [decision in float16, explanation in float32{kept}]".strip()
+    part = "the rest of the decision" if any(node.op in _GRIDS for node in graph.nodes) else "decision"
+    description = f"{manifest.description} [{part} in float16, explanation in float32{kept}]".strip()
     half = _Halving(graph, narrow).graph.to_bytes()
     return attach_manifest(half, msgspec.structs.replace(manifest, description=description))
 
@@ -125,6 +130,7 @@ def _beyond(graph: Graph, nodes: Sequence[Node], frames: Frames | None, where: s
     read = dict.fromkeys(name for node in nodes for name in node.inputs if name)
     made = dict.fromkeys(name for node in nodes for name in node.outputs if name)
     wide = {name for name in read if name in graph.constants and _unfit(graph.constants[name])}
+    wide |= _faint(graph, nodes)
     if frames is not None:
         single = [
             name for name in (*graph.inputs, *made) if name in {**read, **made} and graph.value(name).dtype == _SINGLE
@@ -133,6 +139,26 @@ def _beyond(graph: Graph, nodes: Sequence[Node], frames: Frames | None, where: s
             if np.max(np.abs(values), initial=0.0) * _HEADROOM > LARGEST:
                 wide.add(name)
     return frozenset(wide)
+
+
+def _faint(graph: Graph, nodes: Sequence[Node]) -> set[str]:
+    """What INT8 products read whose steps float16 has no digits for: all inputs of such a product, since a change of
+    type between a DequantizeLinear and its product would keep that from being computed in INT8.
+    """
+    grids = {node.outputs[0]: node for node in nodes if node.op == "DequantizeLinear"}
+    faint = {
+        name
+        for name, node in grids.items()
+        if node.inputs[1] in graph.constants and graph.constants[node.inputs[1]].max() < _SMALLEST_STEP
+    }
+    grown = set[str]()
+    while grown != faint:
+        grown = set(faint)
+        for node in nodes:
+            if faint.intersection(node.inputs):
+                faint |= {name for name in node.inputs if name in grids}
+                faint |= set(node.outputs) if node.op in VIEWS else set()
+    return faint
 
 
 def _unfit(array: NDArray[Any]) -> bool:

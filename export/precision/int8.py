@@ -9,7 +9,7 @@ one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -19,26 +19,15 @@ from export.graph.graph import Graph
 from export.graph.values import Node
 from export.precision.branch import decision_nodes
 from export.precision.grid import STEPS, Engine, Grid, grids, step_of
+from export.precision.half import to_fp16
+from export.precision.products import Product, products, results, root
 from runtime.contracts.errors import ModelError
 from runtime.contracts.model import attach_manifest, manifest_of
 
-_WORTH_PRODUCTS = 4096  # multiplications; below, INT8 saves nothing and costs accuracy all the same
-_VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity"})
+Rest = Literal["float32", "float16"]
 
 
-@dataclass(frozen=True)
-class _Product:
-    """A node to be computed in INT8: which of its inputs flows, which is the constant weight, and the weight's axis of
-    output channels.
-    """
-
-    node: Node
-    flowing: int
-    weight: int
-    axis: int
-
-
-def to_int8(onnx_bytes: bytes, frames: Frames, engine: Engine = "tensorrt") -> bytes:
+def to_int8(onnx_bytes: bytes, frames: Frames, engine: Engine = "tensorrt", rest: Rest = "float32") -> bytes:
     """The network with its large products in INT8; inputs, outputs and the explanation branch stay in their types.
 
     Whoever reads a quantised tensor reads its dequantised form, the explanation too, so that it explains what was
@@ -51,6 +40,7 @@ def to_int8(onnx_bytes: bytes, frames: Frames, engine: Engine = "tensorrt") -> b
             between a product and its activation, which it fuses (Developer Guide, "Q/DQ Layer-Placement
             Recommendations"). `onnxruntime`: uint8, and also behind every convolution, since its CPU kernels convolve
             in INT8 only where the result is on a grid too; TensorRT has no uint8 and cannot build it.
+        rest: what everything else of the decision is computed in.
 
     Raises:
         ModelError: no manifest, no frame, nothing to quantise, or a tensor that is NaN or infinite on a frame.
@@ -64,67 +54,29 @@ def to_int8(onnx_bytes: bytes, frames: Frames, engine: Engine = "tensorrt") -> b
         )
     graph = Graph.load(onnx_bytes, where)
     deciding = set(decision_nodes(graph, manifest))
-    products = [found for node in graph.nodes if node in deciding and (found := _product(graph, node)) is not None]
-    if not products:
+    found = products(graph, deciding)
+    if not found:
         raise ModelError(
             f"{where}: it holds no convolution and no matrix product by a constant that is large enough to gain by "
             "INT8; leave precision.int8 out"
         )
-    tensors = [_root(graph, product.node.inputs[product.flowing]) for product in products]
+    tensors = [root(graph, product.node.inputs[product.flowing]) for product in found]
     if engine == "onnxruntime":
-        tensors += [_behind(graph, product.node) for product in products if product.node.op == "Conv"]
+        tensors += results(graph, found)
     laid = grids(graph, list(dict.fromkeys(tensors)), frames, engine, where)
-    for product in products:
+    for product in found:
         _quantise_weight(graph, product, deciding)
-        _split_sum(graph, product.node, deciding)
     for name, grid in laid.items():
         _quantise_activation(graph, name, grid, deciding)
     description = (
-        f"{manifest.description} [{len(products)} products of the decision in INT8, calibrated on {len(frames)} frames "
+        f"{manifest.description} [{len(found)} products of the decision in INT8, calibrated on {len(frames)} frames "
         f"(SHA-256 {frames.sha256[:12]}), explanation in float32]"
     ).strip()
-    return attach_manifest(graph.to_bytes(), msgspec.structs.replace(manifest, description=description))
+    form = attach_manifest(graph.to_bytes(), msgspec.structs.replace(manifest, description=description))
+    return to_fp16(form, frames) if rest == "float16" else form
 
 
-def _product(graph: Graph, node: Node) -> _Product | None:
-    """The node as a product of what flows by a constant weight, None where it is none or too small to gain."""
-    if node.op not in ("Conv", "Gemm", "MatMul") or node.domain:
-        return None
-    weight = next((at for at in (1, 0) if node.inputs[at] in graph.constants), None)
-    if weight is None or (node.op != "MatMul" and weight != 1) or node.inputs[1 - weight] in graph.constants:
-        return None
-    shape, made = graph.value(node.inputs[weight]).shape, graph.value(node.outputs[0])
-    if made.dtype != np.float32 or len(shape) < 2:
-        return None
-    if node.op == "Conv":
-        axis, summed = 0, int(np.prod(shape[1:]))
-    elif node.op == "Gemm":
-        axis = 0 if node.attributes.get("transB") else 1
-        summed = shape[1 - axis]
-    else:
-        axis = len(shape) - weight if weight == 1 else len(shape) - 2
-        summed = shape[-2] if weight == 1 else shape[-1]
-    return _Product(node, 1 - weight, weight, axis) if summed * made.size >= _WORTH_PRODUCTS else None
-
-
-def _root(graph: Graph, name: str) -> str:
-    """The tensor that this one is only another view of: quantised there, all views of it are."""
-    node = graph.producer(name)
-    while node is not None and node.op in _VIEWS:
-        name = node.inputs[0]
-        node = graph.producer(name)
-    return name
-
-
-def _behind(graph: Graph, node: Node) -> str:
-    """Where a convolution's result is put on a grid: behind its ReLU, where it has one."""
-    made = node.outputs[0]
-    readers = graph.consumers(made)
-    alone = len(readers) == 1 and readers[0].op == "Relu" and made not in graph.outputs
-    return readers[0].outputs[0] if alone else made
-
-
-def _quantise_weight(graph: Graph, product: _Product, deciding: set[Node]) -> None:
+def _quantise_weight(graph: Graph, product: Product, deciding: set[Node]) -> None:
     name = product.node.inputs[product.weight]
     array = graph.constants[name]
     others = tuple(axis for axis in range(array.ndim) if axis != product.axis)
@@ -147,27 +99,6 @@ def _quantise_weight(graph: Graph, product: _Product, deciding: set[Node]) -> No
     for node in graph.consumers(name):
         if node not in deciding:
             node.inputs = tuple(graph.constant(rounded, f"{name}_rounded") if x == name else x for x in node.inputs)
-
-
-def _split_sum(graph: Graph, node: Node, deciding: set[Node]) -> None:
-    """Gemm plus something that flows becomes a product and an addition: no engine has it as one INT8 kernel."""
-    if node.op != "Gemm" or not node.input(2) or node.input(2) in graph.constants:
-        return
-    added, beta = node.inputs[2], float(node.attributes.pop("beta", 1.0))
-    if beta != 1.0:
-        added = graph.emit("Mul", added, graph.constant(np.float32(beta), "beta"), hint="scaled")
-        deciding.add(graph.nodes[-1])
-    total, product = node.outputs[0], graph.fresh(f"{node.outputs[0]}_product")
-    readers, is_output = graph.consumers(total), total in graph.outputs
-    node.inputs = node.inputs[:2]
-    graph.rename(total, product)
-    summed = graph.emit("Add", product, added, hint=total)
-    deciding.add(graph.nodes[-1])
-    for reader in readers:
-        reader.inputs = tuple(summed if each == product else each for each in reader.inputs)
-    if is_output:
-        graph.outputs = [summed if each == product else each for each in graph.outputs]
-    graph.rename(summed, total)
 
 
 def _quantise_activation(graph: Graph, name: str, grid: Grid, deciding: set[Node]) -> None:

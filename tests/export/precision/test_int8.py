@@ -15,6 +15,7 @@ from export.graph.graph import Graph
 from export.precision.branch import decision_nodes
 from export.precision.grid import Engine, grids
 from export.precision.int8 import to_int8
+from export.precision.stepwise import Stepwise
 from export.session import Session
 from runtime.contracts.errors import ModelError
 from runtime.contracts.model import manifest_of
@@ -49,7 +50,8 @@ def test_large_products_read_int8_and_small_ones_and_the_explanation_read_float3
             sources = [graph.producer(name) for name in node.inputs[:2]]
             read[node.outputs[0]] = [source.op if source is not None else "constant" for source in sources]
     assert read["z1"] == read["z2"] == ["DequantizeLinear", "DequantizeLinear"]
-    assert read["z3_product_13"] == ["Reshape", "DequantizeLinear"]
+    (hidden,) = [reads for name, reads in read.items() if name.startswith("z3")]
+    assert hidden == ["Reshape", "DequantizeLinear"]
     assert read["steering"] == read["acceleration"] == ["Relu", "constant"]
     assert read["from_speed"] == ["constant", "constant"]
     assert read["g_flat"] == ["Mul", "constant"]
@@ -131,6 +133,41 @@ def test_a_signed_tensor_reaches_from_its_least_to_its_largest_on_uint8() -> Non
     assert (255 - int(grid.zero)) * grid.step == pytest.approx(4.1, abs=float(grid.step) / 2)
     (symmetric,) = grids(graph, ["x"], seen, "tensorrt", "test").values()
     assert (symmetric.zero, symmetric.step) == (np.int8(0), np.float32(5.0) / np.float32(127))
+
+
+def test_the_rest_of_the_decision_may_be_float16_and_the_explanation_is_float32_then_too(
+    plain: bytes, frames: Frames, int8: bytes
+) -> None:
+    mixed = to_int8(plain, frames, rest="float16")
+    graph = Graph.load(mixed, "test")
+    deciding = decision_nodes(graph, manifest_of(mixed, "test"))
+    types: dict[bool, set[str]] = {True: set(), False: set()}
+    for node in graph.nodes:
+        if node.op != "Cast":
+            types[node in deciding] |= {str(graph.value(name).dtype) for name in node.outputs}
+    assert types == {True: {"float16", "int8"}, False: {"float32"}}
+    assert manifest_of(mixed, "test").description.endswith(
+        "explanation in float32] [the rest of the decision in float16, explanation in float32]"
+    )
+    one, other = Stepwise(int8, "int8"), Stepwise(mixed, "mixed")
+    for inputs in frames.inputs:
+        a, b = one.run(inputs), other.run(inputs)
+        assert abs(float(a["steering"][0, 0] - b["steering"][0, 0])) < 0.01
+        assert rank_correlation(a["attribution"], b["attribution"]) > 0.98
+
+
+def test_a_product_whose_steps_float16_has_no_digits_for_stays_in_float32_whole() -> None:
+    faint = networks.residual_policy(gain=1e-4)
+    mixed = to_int8(faint, networks.frames(faint), rest="float16")
+    kept = manifest_of(mixed, "test").description.partition("range: ")[2].rstrip("]").split(", ")
+    graph = Graph.load(mixed, "test")
+    convolutions = [node for node in graph.nodes if node.op == "Conv"]
+    assert len(convolutions) == 2
+    for node in convolutions:
+        makers = [graph.producer(name) for name in node.inputs[:2]]
+        assert [maker.op for maker in makers if maker is not None] == ["DequantizeLinear", "DequantizeLinear"]
+        assert {graph.value(name).dtype for name in node.inputs} == {np.dtype(np.float32)}
+        assert node.inputs[0] in kept
 
 
 @pytest.mark.parametrize("engine", ["tensorrt", "onnxruntime"])
