@@ -34,11 +34,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Network:
-    """A network before its export: its plain ONNX, and itself to hold the export against."""
+    """A network before its export: its plain ONNX, itself to hold the export against, and what is odd about it."""
 
     onnx: bytes
     run: Run
     name: str
+    warning: str = ""
 
 
 def configured(request: Request) -> tuple[str, ModelConfig]:
@@ -70,12 +71,13 @@ def network(request: Request, config: ModelConfig, say: Say) -> Iterator[Network
     from export.user_module import network_of
 
     say("building")
-    with network_of(request.network, request.weights) as module:
+    with network_of(request.network, request.weights) as (module, drawn):
         say("tracing")
         traced = trace(module, config, request.network)
         import torch
 
-        yield Network(traced.onnx, traced.run, f"torch {torch.__version__}")
+        warning = "no --weights were given, and the module draws its own: nothing was learnt here" if drawn else ""
+        yield Network(traced.onnx, traced.run, f"torch {torch.__version__}", warning)
 
 
 def _is_onnx(network: str) -> bool:

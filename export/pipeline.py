@@ -176,7 +176,8 @@ class _Export:
     def _done(self, result: Explained, report: Report) -> Done:
         config, held = self.config, report.parity
         assert held is not None
-        warnings = [f"no attribution: {result.left_out}"] if result.left_out else []
+        warnings = [self.given.warning] if self.given.warning else []
+        warnings += [f"no attribution: {result.left_out}"] if result.left_out else []
         if config.frames.source is None:
             warnings.append("no frames.source in the configuration: parity was held on noise and extremes only")
         if config.companion and self.without_gradient:

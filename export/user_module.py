@@ -14,16 +14,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from runtime.contracts.errors import ModelError, SightlineError, UsageError
 
 _NAME = "sightline_exported"
 
 
+class Built(NamedTuple):
+    """A torch module in evaluation mode, and whether its weights are drawn at random, since nobody gave any."""
+
+    network: Any
+    drawn: bool
+
+
 @contextmanager
-def network_of(spec: str, weights: Path | None = None) -> Iterator[Any]:
-    """The network that `spec` names, in evaluation mode, usable inside of the `with`.
+def network_of(spec: str, weights: Path | None = None) -> Iterator[Built]:
+    """The network that `spec` names, usable inside of the `with`.
 
     Args:
         spec: `path/to/module.py:Class` or `package.module:function`; called without arguments it gives a module.
@@ -110,18 +117,28 @@ def _imported(name: str) -> ModuleType:
         raise ModelError(f"module {name!r} cannot be imported: {type(error).__name__}: {error}") from error
 
 
-def _built(factory: Any, spec: str, weights: Path | None) -> Any:
+def _built(factory: Any, spec: str, weights: Path | None) -> Built:
+    import torch
+
+    # Weights that nobody gave are drawn; the same ones each time, so that the same inputs give the same file.
+    network = _made(factory, spec, seed=0)
+    if not isinstance(network, torch.nn.Module):
+        raise ModelError(f"{spec} gives a {type(network).__name__}, and must give a torch.nn.Module")
+    drawn = False
+    if weights is not None:
+        _load(network, spec, weights)
+    else:
+        other = _made(factory, spec, seed=1).state_dict()
+        drawn = any(not torch.equal(value, other[name]) for name, value in network.state_dict().items())
+    return Built(network.eval().requires_grad_(requires_grad=False), drawn)
+
+
+def _made(factory: Any, spec: str, seed: int) -> Any:
     import torch
 
     with own_line(spec, "it cannot be built (it is called without arguments)"), torch.random.fork_rng(devices=[]):
-        # Weights that nobody gave are drawn; the same ones each time, so that the same inputs give the same file.
-        torch.manual_seed(0)
-        network = factory()
-    if not isinstance(network, torch.nn.Module):
-        raise ModelError(f"{spec} gives a {type(network).__name__}, and must give a torch.nn.Module")
-    if weights is not None:
-        _load(network, spec, weights)
-    return network.eval().requires_grad_(requires_grad=False)
+        torch.manual_seed(seed)
+        return factory()
 
 
 def _load(network: Any, spec: str, weights: Path) -> None:

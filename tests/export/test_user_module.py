@@ -54,7 +54,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_class_or_a_function_of_a_file_gives_a_network_in_evaluation_mode(file: Path) -> None:
     for name in ("Policy", "make"):
-        with network_of(f"{file}:{name}") as network:
+        with network_of(f"{file}:{name}") as (network, _):
             assert not network.training
             assert network(torch.ones(1, 4)).shape == (1, 2)
 
@@ -72,17 +72,27 @@ def test_weights_that_nobody_gave_are_the_same_each_time_and_leave_the_generator
     before = torch.random.get_rng_state()
     drawn = []
     for _ in range(2):
-        with network_of(f"{file}:Policy") as network:
+        with network_of(f"{file}:Policy") as (network, _):
             drawn.append(network.head.weight.clone())
     assert torch.equal(*drawn)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+def test_weights_that_are_drawn_are_told_from_those_that_are_given_or_set(file: Path, tmp_path: Path) -> None:
+    with network_of(f"{file}:Policy") as built:
+        assert built.drawn
+        torch.save(built.network.state_dict(), tmp_path / "weights.pt")
+    with network_of(f"{file}:Policy", tmp_path / "weights.pt") as built:
+        assert not built.drawn
+    with network_of(f"{file.parent / 'layers_beside.py'}:Doubled") as built:
+        assert not built.drawn
+
+
 def test_weights_are_a_state_dict(file: Path, tmp_path: Path) -> None:
-    with network_of(f"{file}:Policy") as network:
+    with network_of(f"{file}:Policy") as (network, _):
         state = {name: torch.full_like(value, 0.5) for name, value in network.state_dict().items()}
     torch.save(state, tmp_path / "weights.pt")
-    with network_of(f"{file}:Policy", tmp_path / "weights.pt") as network:
+    with network_of(f"{file}:Policy", tmp_path / "weights.pt") as (network, _):
         assert network(torch.ones(1, 4)).tolist() == [[5.0, 5.0]]
 
 
