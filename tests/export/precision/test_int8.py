@@ -168,6 +168,10 @@ def test_a_product_whose_steps_float16_has_no_digits_for_stays_in_float32_whole(
         assert [maker.op for maker in makers if maker is not None] == ["DequantizeLinear", "DequantizeLinear"]
         assert {graph.value(name).dtype for name in node.inputs} == {np.dtype(np.float32)}
         assert node.inputs[0] in kept
+    (hidden,) = [
+        n for n in graph.nodes if n.op == "Gemm" and (source := graph.producer(n.inputs[0])) and source.op == "Reshape"
+    ]
+    assert {graph.value(name).dtype for name in hidden.inputs} == {np.dtype(np.float32)}
 
 
 @pytest.mark.parametrize("engine", ["tensorrt", "onnxruntime"])
