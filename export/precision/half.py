@@ -44,7 +44,8 @@ def to_fp16(onnx_bytes: bytes, frames: Frames | None = None) -> bytes:
     """
     manifest = manifest_of(onnx_bytes, "to be written in float16")
     graph = Graph.load(onnx_bytes, f"model {manifest.name}")
-    deciding = [node for node in graph.nodes if node in decision_nodes(graph, manifest)]
+    decides = decision_nodes(graph, manifest)
+    deciding = [node for node in graph.nodes if node in decides]
     wide = _beyond(graph, deciding, frames, manifest.name)
     narrow = frozenset(n for n in deciding if not wide.intersection((*n.inputs, *n.outputs)) and not _has_graph(n))
     kept = f"; kept in float32 for their range: {', '.join(sorted(wide))}" if wide else ""
