@@ -22,19 +22,15 @@ from export.reverse import (  # noqa: F401 - importing them registers their rule
     normalisation,
     picking,
     pooling,
+    recurrent,
     reduction,
     shaping,
 )
 from export.reverse.tape import RULES, Impassable, Tape
+from export.reverse.walk import between, walked
 from runtime.contracts.errors import ModelError
 
 __all__ = ["Impassable", "gradient"]
-
-# Constant between jumps: no gradient passes, and none is missing.
-_STEPS = frozenset(
-    {"ArgMax", "ArgMin", "Ceil", "Equal", "Floor", "Greater", "GreaterOrEqual", "IsInf", "IsNaN", "Less"}
-    | {"LessOrEqual", "Not", "And", "Or", "Xor", "Round", "Shape", "Sign", "Size", "NonZero"}
-)
 
 
 def gradient(
@@ -58,8 +54,8 @@ def gradient(
     """
     _checked(graph, of, index, wrt)
     graph.sort()
-    between = _between(graph, of, wrt)
-    for node in between:
+    nodes = between(graph, graph.nodes, [of], wrt)
+    for node in nodes:
         if node.domain or node.op not in RULES:
             raise Impassable(
                 node,
@@ -68,7 +64,7 @@ def gradient(
             )
     earlier = graph.copy()
     try:
-        return _reverse(graph, of, index, wrt, between, full=full)
+        return _reverse(graph, of, index, wrt, nodes, full=full)
     except BaseException:
         graph.roll_back(earlier)
         raise
@@ -89,59 +85,17 @@ def _checked(graph: Graph, of: str, index: int | Literal["argmax"], wrt: Sequenc
         )
 
 
-def _between(graph: Graph, of: str, wrt: Sequence[str]) -> list[Node]:
-    """The nodes that lie between, in the order in which they run."""
-    depends = set(wrt)
-    for node in graph.nodes:
-        read = depends.intersection(node.inputs)
-        if read and not _is_step(node):
-            # A picture of integers stays one while it is turned and cut; what else is an integer was chosen or counted.
-            moved = not any(_is_float(graph, name) for name in read)
-            depends.update(name for name in node.outputs if name and (_is_float(graph, name) or moved))
-    reaches = {of}
-    found = []
-    for node in reversed(graph.nodes):
-        if reaches.intersection(node.outputs) and depends.intersection(node.outputs) and not _is_step(node):
-            inputs = depends.intersection(node.inputs)
-            if inputs:
-                found.append(node)
-                reaches.update(inputs)
-    return found[::-1]
-
-
-def _is_step(node: Node) -> bool:
-    return not node.domain and node.op in _STEPS
-
-
-def _is_float(graph: Graph, name: str) -> bool:
-    return bool(np.issubdtype(graph.value(name).dtype, np.floating))
-
-
 def _reverse(
     graph: Graph,
     of: str,
     index: int | Literal["argmax"],
     wrt: Sequence[str],
-    between: list[Node],
+    nodes: list[Node],
     *,
     full: bool,
 ) -> dict[str, str]:
-    needed = {name for node in between for name in node.outputs if name} | set(wrt)
-    tape = Tape(graph, needed)
-    terms: dict[str, list[str]] = {of: [_seed(tape, of, index)]}
-    sums: dict[str, str | None] = {}
-
-    def total(name: str) -> str | None:
-        if name not in sums:
-            sums[name] = tape.add(terms[name]) if name in terms else None
-        return sums[name]
-
-    for node in reversed(between):
-        outputs = [total(name) if name else None for name in node.outputs]
-        if any(outputs):
-            for name, found in zip(node.inputs, RULES[node.op](tape, node, outputs), strict=False):
-                if found is not None and name in needed:
-                    terms.setdefault(name, []).append(found)
+    tape = Tape(graph, {name for node in nodes for name in node.outputs if name} | set(wrt))
+    total = walked(tape, nodes, {of: _seed(tape, of, index)})
     answers: dict[str, str] = {}
     for name in dict.fromkeys(wrt):
         value = graph.value(name)

@@ -270,6 +270,25 @@ def _scatter_nd(node: Node, x: list[Any]) -> Tensor:
     return made.index_put(tuple(x[1].movedim(-1, 0)), x[2], accumulate=node.attributes.get("reduction") == "add")
 
 
+def _recurrent(node: Node, x: list[Any]) -> Any:
+    """Torch's layer with the weights of ONNX's, whose gates stand in another order."""
+    kind, order = {"LSTM": ("LSTM", [0, 2, 3, 1]), "GRU": ("GRU", [1, 0, 2]), "RNN": ("RNN", [0])}[node.op]
+    sequence, w, r, b, _, h, c = (*x, *[None] * 7)[:7]
+    direction = node.attributes.get("direction", "forward")
+    layer = getattr(torch.nn, kind)(w.shape[2], r.shape[2], bidirectional=direction == "bidirectional").double()
+    half = w.shape[1]
+    for at, suffix in enumerate(("", "_reverse")[: w.shape[0]]):
+        parts = {"weight_ih": w[at], "weight_hh": r[at], "bias_ih": b[at, :half], "bias_hh": b[at, half:]}
+        for name, tensor in parts.items():
+            turned = torch.cat([tensor.chunk(len(order))[i] for i in order])
+            getattr(layer, f"{name}_l0{suffix}").data.copy_(turned)
+    sequence = sequence.flip(0) if direction == "reverse" else sequence
+    made, last = layer(sequence, (h, c) if c is not None else h)
+    made = made.flip(0) if direction == "reverse" else made
+    made = made.reshape(*made.shape[:2], w.shape[0], -1).transpose(1, 2)
+    return (made, *last) if node.op == "LSTM" else (made, last)
+
+
 def _cast(node: Node, x: list[Any]) -> Tensor:
     made: Tensor = x[0].double() if node.attributes["to"] in (1, 10, 11) else x[0].long()
     return made
@@ -302,6 +321,7 @@ _OPERATORS: Mapping[str, Operator] = {
     "InstanceNormalization": lambda n, x: F.instance_norm(
         x[0], None, None, x[1], x[2], eps=n.attributes.get("epsilon", 1e-5)
     ),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), _recurrent),
     "LRN": _lrn,
     "LayerNormalization": _layer_norm,
     "LeakyRelu": lambda n, x: F.leaky_relu(x[0], n.attributes.get("alpha", 0.01)),

@@ -215,6 +215,52 @@ def test_an_operator_without_a_rule_is_named_before_anything_is_added() -> None:
     assert (graph.to_bytes(), len(graph.nodes)) == (before, size)
 
 
+def test_a_recurrent_layer_decides_by_the_operator_that_it_had() -> None:
+    """Its written-out twin serves the gradient alone, also where two layers read and weigh the same."""
+    graph = Graph()
+    x = graph.add_input("x", np.float32, (3, 1, 2))
+    rng = np.random.default_rng(0)
+    weights = [graph.constant(rng.normal(size=(1, 8, 2)).astype(np.float32)) for _ in range(2)]
+    twins = [graph.emit_many("LSTM", x, *weights, outputs=3, hidden_size=2)[1] for _ in range(2)]
+    number = graph.emit("ReduceSum", graph.emit("Add", *twins), keepdims=0)
+    once = graph.emit("ReduceSum", twins[0], keepdims=0)
+    both, one = (gradient(graph, of, 0, [x])[x] for of in (number, once))
+    graph.outputs = [number, both, one]
+    assert [node.op for node in graph.nodes].count("LSTM") == 2
+    found = Session(graph.to_bytes()).run({"x": rng.normal(size=(3, 1, 2)).astype(np.float32)})
+    np.testing.assert_allclose(found[both], 2 * found[one], rtol=1e-6)
+
+
+def test_a_gru_that_resets_its_state_itself_is_as_steep_as_finite_differences_say() -> None:
+    """Torch has no such GRU (linear_before_reset = 0, the one of the paper), so its autograd cannot judge it."""
+    graph = Graph()
+    x = graph.add_input("x", np.float32, (4, 1, 2))
+    rng = np.random.default_rng(0)
+    weights = [graph.constant(rng.normal(size=shape).astype(np.float32)) for shape in ((1, 9, 2), (1, 9, 3), (1, 18))]
+    (states, last) = graph.emit_many("GRU", x, *weights, outputs=2, hidden_size=3)
+    number = graph.emit("Add", graph.emit("ReduceSum", states, keepdims=0), graph.emit("ReduceSum", last, keepdims=0))
+    found = gradient(graph, number, 0, [x])[x]
+    graph.outputs = [number, found]
+    session = Session(graph.to_bytes())
+    at = rng.normal(size=(4, 1, 2)).astype(np.float32)
+    way = rng.normal(size=(4, 1, 2)).astype(np.float32)
+    up, down = (float(session.run({"x": at + step * way})[number]) for step in (0.01, -0.01))
+    assert (up - down) / 0.02 == pytest.approx(float((session.run({"x": at})[found] * way).sum()), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "why"),
+    [({"clip": 1.0}, r"clip = 1\.0"), ({"activations": ["Relu", "Tanh", "Tanh"]}, "activations of its own")],
+)
+def test_a_recurrent_layer_of_its_own_kind_is_refused(attributes: dict[str, Any], why: str) -> None:
+    graph = Graph()
+    x = graph.add_input("x", np.float32, (3, 1, 2))
+    weights = graph.constant(np.ones((1, 8, 2), np.float32))
+    last = graph.emit_many("LSTM", x, weights, weights, outputs=2, hidden_size=2, **attributes)[1]
+    with pytest.raises(Impassable, match=f"LSTM that makes .*{why}"):
+        gradient(graph, last, 0, [x])
+
+
 def test_a_rule_that_gives_up_half_way_leaves_the_graph_as_it_was() -> None:
     graph = Graph()
     x = graph.add_input("x", np.float32, (1, 2, 4, 4))

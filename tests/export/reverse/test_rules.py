@@ -175,6 +175,19 @@ def _scatter(op: str, data: tuple[int, ...], indices: Any, updates: tuple[int, .
     return lambda c: c.emit(op, c.input(*data), c.graph.constant(np.array(indices)), c.input(*updates), **attributes)
 
 
+def _recurrent(op: str, gates: int, output: int, directions: int = 1, **attributes: Any) -> Build:
+    """All of the states, or the last ones, of a sequence of five; the first ones come from inputs."""
+
+    def build(c: Case) -> str:
+        weights = [c.weights(directions, gates * 3, n) for n in (4, 3)]
+        first = [c.input(directions, 2, 3) for _ in range(2 if op == "LSTM" else 1)]
+        inputs = (c.input(5, 2, 4), *weights, c.weights(directions, 2 * gates * 3), "", *first)
+        outputs = 3 if op == "LSTM" else 2
+        return c.graph.emit_many(op, *inputs, outputs=outputs, hidden_size=3, **attributes)[output]
+
+    return build
+
+
 def _where(c: Case) -> str:
     a, b = c.input(2, 3), c.input(4, 1, 3)
     return c.emit("Where", c.emit("Greater", c.input(2, 1), c.graph.constant(np.float32(0))), a, b)
@@ -336,6 +349,15 @@ CASES: dict[str, Build] = {
     "LogSoftmax": _on("LogSoftmax", 2, 5),
     "LpNormalization": _on("LpNormalization", 2, 5, 3, axis=1),
     "LpNormalization 1": _on("LpNormalization", 2, 5, 3, axis=1, p=1),
+    # Recurrent layers
+    "LSTM": _recurrent("LSTM", 4, 0),
+    "LSTM's last cell, both ways": _recurrent("LSTM", 4, 2, directions=2, direction="bidirectional"),
+    "LSTM backwards": _recurrent("LSTM", 4, 1, direction="reverse"),
+    "GRU": _recurrent("GRU", 3, 0, linear_before_reset=1),
+    "GRU's last state, both ways": _recurrent(
+        "GRU", 3, 1, directions=2, direction="bidirectional", linear_before_reset=1
+    ),
+    "RNN": _recurrent("RNN", 1, 0, directions=2, direction="bidirectional"),
     # Reductions
     **{
         f"{op} {axes} {keep}": _with(op, (2, 3, 4), *([np.array(axes)] if axes else []), keepdims=keep)
@@ -425,7 +447,7 @@ CASES: dict[str, Build] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_rule_agrees_with_autograd(name: str) -> None:
-    _agree(CASES[name], seed=len(name))
+    _agree(CASES[name], seed=len(name))  # another one for most
 
 
 def test_every_rule_has_a_case() -> None:
