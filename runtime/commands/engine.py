@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SUMMARY = "build a model's TensorRT plan on this device, list the plans that there are, check one again"
 EXAMPLE = "sightline engine build model.onnx"
 _LINE_EVERY_S = 10.0
+_NEWS_EVERY_S = 1.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,11 +115,13 @@ def _demand(args: argparse.Namespace) -> Demand:
 
 
 class Progress:
-    """How a build stands, on standard error: one line that is written over on a terminal, else a line now and then."""
+    """How a build stands, on standard error: a line that is written over on a terminal, else one for each new kind of
+    work and every ten seconds.
+    """
 
     def __init__(self) -> None:
         self._begin_s = time.monotonic()
-        self._next_line_s = 0.0
+        self._line_s, self._kind = -_LINE_EVERY_S, ""
         self._terminal = sys.stderr is not None and sys.stderr.isatty()
         self._width = 0
 
@@ -136,8 +139,10 @@ class Progress:
         if self._terminal:
             self._write("\r" + text.ljust(self._width))
             self._width = len(text)
-        elif now_s >= self._next_line_s:
-            self._next_line_s = now_s + _LINE_EVERY_S
+            return
+        kind = what.rstrip("0123456789/ ")
+        if now_s - self._line_s >= (_LINE_EVERY_S if kind == self._kind else _NEWS_EVERY_S):
+            self._line_s, self._kind = now_s, kind
             self._write(text + "\n")
 
     def _write(self, text: str) -> None:
@@ -154,7 +159,7 @@ def _built_words(result: BuildResult, cache: Path | None) -> str:
         *_judged(record),
     ]
     if result.graph is not None:
-        lines.append(f"passes    {f'enqueued one by one: {result.graph}' if result.graph else 'one CUDA graph each'}")
+        lines.append(_passes(result.graph))
     lines += [f"taken out {path}, longest unused" for path in result.evicted]
     if cache is not None:
         lines.append("note      sightline run reads the plans of its own cache, not those of --cache")
@@ -166,7 +171,12 @@ def _checked_words(result: CheckResult) -> str:
 
     judged = msgspec.structs.replace(result.record, parity=result.checked.parity, latency=result.checked.latency)
     verdict = f"may not drive: {result.refusal}" if result.refusal else "may drive"
-    return "\n".join([f"plan      {result.plan}", f"verdict   {verdict}", *_judged(judged)])
+    lines = [f"plan      {result.plan}", f"verdict   {verdict}", *_judged(judged), _passes(result.checked.graph)]
+    return "\n".join(lines)
+
+
+def _passes(graph: str) -> str:
+    return f"passes    {f'enqueued one by one: {graph}' if graph else 'one CUDA graph each'}"
 
 
 def _judged(record: PlanRecord) -> list[str]:

@@ -81,7 +81,7 @@ def check(job: CheckJob, reporter: Reporter) -> Checked:
     manifest = manifest_of(model.read_bytes(), job.where)
     cpu = ("CPUExecutionProvider",)
     with (
-        closing(open_judged(EngineRequest(model, cpu, 1, "all", Path(job.plan)))) as engine,
+        closing(open_judged(EngineRequest(model, cpu, 1, "all", Path(job.plan)), job.where)) as engine,
         closing(onnx.open_engine(EngineRequest(model, cpu, 1, "all"))) as reference,
     ):
         tried = []

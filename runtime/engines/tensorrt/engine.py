@@ -48,8 +48,8 @@ def open_engine(request: EngineRequest) -> Engine:
     return engine
 
 
-def open_judged(request: EngineRequest) -> TensorRTEngine:
-    """As `open_engine`, whatever its judgement says: for judging it."""
+def open_judged(request: EngineRequest, where: str = "") -> TensorRTEngine:
+    """As `open_engine`, whatever its judgement says: for judging it. `where` names the model in errors."""
     manifest = read_manifest(request.model_path)
     here = identify()
     path = request.plan_path
@@ -67,7 +67,7 @@ def open_judged(request: EngineRequest) -> TensorRTEngine:
             f"the plan {path} is of another model ({record.subject.model}, {record.subject.graph_sha256[:12]}…), not "
             f"of {request.model_path} ({wanted.graph_sha256[:12]}…); build its own: {build_command(request.model_path)}"
         )
-    return TensorRTEngine(plan, record, here, manifest, str(request.model_path))
+    return TensorRTEngine(plan, record, here, manifest, where or str(request.model_path))
 
 
 class TensorRTEngine:

@@ -112,10 +112,12 @@ def _distance(expected: NDArray[Any], found: NDArray[Any]) -> float:
 
 
 def _cosine(expected: NDArray[Any], found: NDArray[Any]) -> float:
+    """Of the two as vectors; where something is not finite, or one is all 0: 1 if they are the same, else 0."""
     if expected.shape != found.shape:
         return 0.0
-    one, other = np.nan_to_num(expected.astype(np.float64)).ravel(), np.nan_to_num(found.astype(np.float64)).ravel()
-    lengths = float(np.linalg.norm(one) * np.linalg.norm(other))
-    if lengths == 0.0:
-        return 1.0 if bool((one == other).all()) else 0.0
-    return float(one @ other / lengths)
+    one, other = expected.astype(np.float64).ravel(), found.astype(np.float64).ravel()
+    largest = [float(np.abs(values).max(initial=0.0)) for values in (one, other)]
+    if not all(np.isfinite(largest)) or 0.0 in largest:
+        return 1.0 if np.array_equal(one, other, equal_nan=True) else 0.0
+    one, other = one / largest[0], other / largest[1]
+    return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))

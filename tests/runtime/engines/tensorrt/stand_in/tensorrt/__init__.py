@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+from numpy.typing import NDArray
 from onnx.helper import tensor_dtype_to_np_dtype
 
 __version__ = os.environ.get("STAND_IN_TENSORRT", "10.3.0")
@@ -303,7 +304,7 @@ class IExecutionContext:
         assert stream_handle, "the default stream cannot be captured"
         return bool(self._cuda.stand_in_launch(stream_handle, self._kernel, None) == 0)
 
-    def _array(self, name: str) -> np.ndarray[Any, Any]:
+    def _array(self, name: str) -> NDArray[Any]:
         dtype, shape = nptype(self._engine.get_tensor_dtype(name)), self._engine.get_tensor_shape(name)
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         block = (ctypes.c_ubyte * size).from_address(self._addresses[name])
@@ -313,12 +314,15 @@ class IExecutionContext:
         engine = self._engine
         inputs = {one.name: self._array(one.name) for one in engine._model.graph.input}
         for name, value in zip(engine._outputs, engine._session.run(list(engine._outputs), inputs), strict=True):
-            error = np.zeros(value.shape)
-            if "off" in _FAULTS:
-                error += 0.5
-            if "random" in _FAULTS:
-                error = np.random.default_rng().random(value.shape)
-            np.copyto(self._array(name), (value + error).astype(value.dtype))
+            np.copyto(self._array(name), _with_faults(value))
+
+
+def _with_faults(value: NDArray[Any]) -> NDArray[Any]:
+    if "off" in _FAULTS:
+        return np.asarray(value + 0.5, value.dtype)
+    if "random" in _FAULTS:
+        return np.asarray(value + np.random.default_rng().random(value.shape), value.dtype)
+    return value
 
 
 class ICudaEngine:
@@ -338,7 +342,7 @@ class ICudaEngine:
         return len(self._tensors)
 
     def get_tensor_name(self, index: int) -> str:
-        return list(self._tensors)[index]
+        return str(list(self._tensors)[index])
 
     def get_tensor_mode(self, name: str) -> TensorIOMode:
         return TensorIOMode.OUTPUT if name in self._outputs else TensorIOMode.INPUT
