@@ -70,6 +70,7 @@ class _Export:
     def __init__(self, request: Request, config: ModelConfig, given: Network, folder: Path, say: Say) -> None:
         self.request, self.config, self.given, self.folder, self.say = request, config, given, folder, say
         self.without_gradient = ""
+        self.judged = 0
 
     def made(self, text: str) -> Done:
         """Every step in its order."""
@@ -149,9 +150,14 @@ class _Export:
             return not_judged("the configuration names no frames.source to judge the explanation on", gates)
         if not self.config.worth.judge:
             return not_judged("the configuration says worth.judge: false", gates)
-        self.say("worth")
         fine = None if gradient is None else _gradient_x_input(gradient, self.config, result.attribution.image)
-        return judge(self.given.onnx, lambda plain: explain(plain, self.config), frames, gates, input_gradient=fine)
+        return judge(self.given.onnx, self._explain, frames, gates, input_gradient=fine)
+
+    def _explain(self, plain: bytes) -> bytes:
+        """The network, or a copy of it with redrawn weights, explained for its judge."""
+        self.judged += 1
+        self.say(f"worth: network and redrawn copies, number {self.judged}")
+        return explain(plain, self.config)
 
     def _report_of(self, form: Form, worth: Worth) -> None:
         """A form's own report: what it changes, and the verdict on the float32 map that it agrees with so far."""

@@ -32,10 +32,10 @@ def run(args: argparse.Namespace) -> int:
     from export.pipeline import export
 
     with console.progress(None, "export", quiet=args.json) as bar:
+        bar.bar_format = "{desc} [{elapsed}]"
 
         def say(step: str) -> None:
             bar.set_description_str(step)
-            bar.update()
 
         done = export(Request(args.network, args.config, args.weights, args.out), say)
     if args.json:
