@@ -78,6 +78,12 @@ def _thresholded(tape: Tape, node: Node, x: str, y: str) -> str:
     return tape.emit("Where", above, tape.number(1, x), tape.number(0, x))
 
 
+@slope("Shrink")
+def _shrink(tape: Tape, node: Node, x: str, y: str) -> str:
+    beyond = tape.emit("Greater", tape.emit("Abs", x), tape.number(node.attributes.get("lambd", 0.5), x))
+    return tape.emit("Where", beyond, tape.number(1, x), tape.number(0, x))
+
+
 @slope("Elu")
 def _elu(tape: Tape, node: Node, x: str, y: str) -> str:
     return _positive(tape, x, tape.number(1, x), _plus(tape, y, node.attributes.get("alpha", 1.0)))

@@ -24,6 +24,7 @@ from export.reverse import (  # noqa: F401 - importing them registers their rule
     pooling,
     recurrent,
     reduction,
+    sampling,
     shaping,
 )
 from export.reverse.tape import RULES, Impassable, Tape
@@ -57,17 +58,21 @@ def gradient(
     nodes = between(graph, graph.nodes, [of], wrt)
     for node in nodes:
         if node.domain or node.op not in RULES:
-            raise Impassable(
-                node,
-                "no rule for this operator is written",
-                "name a layer behind it for the attribution, or choose a method that needs no gradient",
-            )
+            raise Impassable(node, *_no_rule(node))
     earlier = graph.copy()
     try:
         return _reverse(graph, of, index, wrt, nodes, full=full)
     except BaseException:
         graph.roll_back(earlier)
         raise
+
+
+def _no_rule(node: Node) -> tuple[str, str]:
+    """Why there is none, and what to do."""
+    if node.op.startswith(("Quantize", "Dequantize", "DynamicQuantize", "QLinear")) or node.op.endswith("Integer"):
+        return "it is quantised", "give the network as it was before, and let the export quantise it"
+    mend = "name a layer behind it for the attribution, or choose a method that needs no gradient"
+    return "no rule for this operator is written", mend
 
 
 def _checked(graph: Graph, of: str, index: int | Literal["argmax"], wrt: Sequence[str]) -> None:

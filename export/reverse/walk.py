@@ -24,7 +24,8 @@ def between(graph: Graph, nodes: Sequence[Node], of: Iterable[str], wrt: Iterabl
         read = depends.intersection(node.inputs)
         if read and not _is_step(node):
             # A picture of integers stays one while it is turned and cut; what else is an integer was chosen or counted.
-            moved = not any(is_float(graph, name) for name in read)
+            # What was quantised is a number still, and not to be taken for one that has no slope.
+            moved = not any(is_float(graph, name) for name in read) or "Quantize" in node.op
             depends.update(name for name in node.outputs if name and (is_float(graph, name) or moved))
     reaches = set(of)
     found = []

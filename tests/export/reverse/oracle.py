@@ -270,6 +270,12 @@ def _scatter_nd(node: Node, x: list[Any]) -> Tensor:
     return made.index_put(tuple(x[1].movedim(-1, 0)), x[2], accumulate=node.attributes.get("reduction") == "add")
 
 
+def _grid_sample(node: Node, x: list[Any]) -> Tensor:
+    mode = {"linear": "bilinear"}.get(node.attributes.get("mode", "linear"), "nearest")
+    padding, corners = node.attributes.get("padding_mode", "zeros"), bool(node.attributes.get("align_corners", 0))
+    return F.grid_sample(x[0], x[1], mode, padding, corners)
+
+
 def _recurrent(node: Node, x: list[Any]) -> Any:
     """Torch's layer with the weights of ONNX's, whose gates stand in another order."""
     kind, order = {"LSTM": ("LSTM", [0, 2, 3, 1]), "GRU": ("GRU", [1, 0, 2]), "RNN": ("RNN", [0])}[node.op]
@@ -317,6 +323,7 @@ _OPERATORS: Mapping[str, Operator] = {
     "GlobalAveragePool": lambda n, x: x[0].mean(tuple(range(2, x[0].dim())), keepdim=True),
     "GlobalMaxPool": lambda n, x: F.adaptive_max_pool2d(x[0], 1),
     "GroupNormalization": _group_norm,
+    "GridSample": _grid_sample,
     "HardSigmoid": lambda n, x: F.hardtanh(n.attributes.get("alpha", 0.2) * x[0] + n.attributes.get("beta", 0.5), 0, 1),
     "InstanceNormalization": lambda n, x: F.instance_norm(
         x[0], None, None, x[1], x[2], eps=n.attributes.get("epsilon", 1e-5)
@@ -352,6 +359,7 @@ _OPERATORS: Mapping[str, Operator] = {
     "ScatterElements": lambda n, x: x[0].scatter(n.attributes.get("axis", 0), x[1], x[2]),
     "ScatterND": _scatter_nd,
     "Selu": lambda n, x: F.selu(x[0]),
+    "Shrink": lambda n, x: F.hardshrink(x[0], n.attributes.get("lambd", 0.5)),
     "Slice": _slice,
     "Softmax": lambda n, x: F.softmax(x[0], n.attributes.get("axis", -1)),
     "SpaceToDepth": _space_to_depth,

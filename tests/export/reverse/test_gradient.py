@@ -203,16 +203,25 @@ def test_a_picture_of_bytes_counts_as_the_numbers_that_it_is_cast_to() -> None:
 def test_an_operator_without_a_rule_is_named_before_anything_is_added() -> None:
     graph = Graph()
     x = graph.add_input("x", np.float32, (1, 1, 4, 4))
-    grid = graph.constant(np.zeros((1, 2, 2, 2), np.float32))
-    graph.rename(graph.emit("Sigmoid", graph.emit("GridSample", graph.emit("Relu", x), grid)), "y")
+    regions = [graph.constant(np.zeros((1, 4), np.float32)), graph.constant(np.zeros(1, np.int64))]
+    graph.rename(graph.emit("Sigmoid", graph.emit("RoiAlign", graph.emit("Relu", x), *regions)), "y")
     graph.outputs.append("y")
     before, size = graph.to_bytes(), len(graph.nodes)
     with pytest.raises(
-        Impassable, match=r"GridSample that makes 'gridsample_\d+': no rule .*; name a layer behind it"
+        Impassable, match=r"RoiAlign that makes 'roialign_\d+': no rule .*; name a layer behind it"
     ) as caught:
         gradient(graph, "y", 0, ["x"])
-    assert caught.value.op == "GridSample"
+    assert caught.value.op == "RoiAlign"
     assert (graph.to_bytes(), len(graph.nodes)) == (before, size)
+
+
+def test_a_quantised_network_is_sent_back_to_what_it_was() -> None:
+    graph = Graph()
+    x = graph.add_input("x", np.float32, (1, 4))
+    step = graph.constant(np.array(0.1, np.float32))
+    y = graph.emit("DequantizeLinear", graph.emit("QuantizeLinear", x, step), step)
+    with pytest.raises(Impassable, match=r"it is quantised; give the network as it was before"):
+        gradient(graph, y, 0, [x])
 
 
 def test_a_recurrent_layer_decides_by_the_operator_that_it_had() -> None:

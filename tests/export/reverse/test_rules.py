@@ -188,6 +188,22 @@ def _recurrent(op: str, gates: int, output: int, directions: int = 1, **attribut
     return build
 
 
+def _sampled(**attributes: Any) -> Build:
+    """Points within, between and beside the pixels, some of them several times."""
+
+    def build(c: Case) -> str:
+        grid = c.rng.uniform(-1.4, 1.4, (2, 4, 6, 2)).astype(np.float32)
+        grid[:, 0] = grid[:, 1]
+        return c.emit("GridSample", c.input(2, 3, 5, 7), c.graph.constant(grid), **attributes)
+
+    return build
+
+
+def _sampled_where_a_tensor_says(c: Case) -> str:
+    turned = c.emit("Floor", c.input(1, 4, 4, 2))
+    return c.emit("GridSample", c.input(1, 2, 5, 5), c.emit("Mul", turned, c.graph.constant(np.float32(0.3))))
+
+
 def _where(c: Case) -> str:
     a, b = c.input(2, 3), c.input(4, 1, 3)
     return c.emit("Where", c.emit("Greater", c.input(2, 1), c.graph.constant(np.float32(0))), a, b)
@@ -209,6 +225,7 @@ CASES: dict[str, Build] = {
     **{op: _on(op, 3, 4) for op in SMOOTH.split()},
     **{op: _on(op, 3, 4, low=-5, high=5) for op in KINKED.split()},
     **{f"{op} at its kink": _on(op, 4, 5, ties=True) for op in ("Relu", "LeakyRelu", "Abs", "Elu")},
+    "Shrink": _on("Shrink", 3, 9, lambd=0.7),
     "LeakyRelu steep": _on("LeakyRelu", 9, alpha=0.3),
     "Elu alpha": _on("Elu", 9, alpha=0.7),
     "Celu alpha": _on("Celu", 9, alpha=0.4),
@@ -349,6 +366,11 @@ CASES: dict[str, Build] = {
     "LogSoftmax": _on("LogSoftmax", 2, 5),
     "LpNormalization": _on("LpNormalization", 2, 5, 3, axis=1),
     "LpNormalization 1": _on("LpNormalization", 2, 5, 3, axis=1, p=1),
+    "GridSample": _sampled(),
+    "GridSample to corners": _sampled(align_corners=1),
+    "GridSample held at the border": _sampled(padding_mode="border"),
+    "GridSample nearest": _sampled(mode="nearest"),
+    "GridSample where a tensor says": _sampled_where_a_tensor_says,
     # Recurrent layers
     "LSTM": _recurrent("LSTM", 4, 0),
     "LSTM's last cell, both ways": _recurrent("LSTM", 4, 2, directions=2, direction="bidirectional"),
