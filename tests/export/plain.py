@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from export.config import ModelConfig, parse_model_config
 from tests.models import build
 
-HEIGHT, WIDTH, HIDDEN = 24, 40, 6
+HEIGHT, WIDTH, HIDDEN = 24, 40, 4
 
 CONFIG = f"""\
 name: small
@@ -29,9 +29,9 @@ outputs:
 FRAMES = 'frames: {source: "proving-ground://lane?seed=5&duration_s=4&width=160&height=90", count: 10}\n'
 
 
-def network(seed: int = 0, *, lstm: bool = False) -> bytes:
-    """Pixels (1, 3, 24, 40) and speed (1, 1) to `control` (1, 2), through two convolutions and a hidden layer, or
-    an LSTM in its place; `spare` comes out as well.
+def network(seed: int = 0, *, impassable: bool = False) -> bytes:
+    """Pixels (1, 3, 24, 40) and speed (1, 1) to `control` (1, 2), through two convolutions and a hidden layer;
+    `spare` comes out as well. `impassable`: a determinant lies in between, which no gradient is written for.
     """
     from onnx import TensorProto, helper
 
@@ -56,20 +56,20 @@ def network(seed: int = 0, *, lstm: bool = False) -> bytes:
         "b2": drawn(8),
         "head": drawn(2, HIDDEN),
     }
-    if lstm:
+    nodes += [
+        helper.make_node("Gemm", ["all", "w3"], ["before"], transB=1),
+        helper.make_node("Relu", ["before"], ["active"]),
+    ]
+    constants["w3"] = drawn(HIDDEN, flat + 1)
+    if impassable:
         nodes += [
-            helper.make_node("Unsqueeze", ["all", "zero"], ["sequence"]),
-            helper.make_node("LSTM", ["sequence", "w3", "r3"], ["", "remembered"], hidden_size=HIDDEN),
-            helper.make_node("Squeeze", ["remembered", "zero"], ["hidden"]),
+            helper.make_node("Reshape", ["active", "matrices"], ["square"]),
+            helper.make_node("Det", ["square"], ["determinant"]),
+            helper.make_node("Mul", ["active", "determinant"], ["hidden"]),
         ]
-        constants |= {"w3": drawn(1, 4 * HIDDEN, flat + 1), "r3": drawn(1, 4 * HIDDEN, HIDDEN)}
-        constants["zero"] = np.array([0], np.int64)
+        constants["matrices"] = np.array([1, 2, 2], np.int64)
     else:
-        nodes += [
-            helper.make_node("Gemm", ["all", "w3"], ["before"], transB=1),
-            helper.make_node("Relu", ["before"], ["hidden"]),
-        ]
-        constants["w3"] = drawn(HIDDEN, flat + 1)
+        nodes.append(helper.make_node("Identity", ["active"], ["hidden"]))
     nodes += [
         helper.make_node("Gemm", ["hidden", "head"], ["control"], transB=1),
         helper.make_node("Tanh", ["hidden"], ["spare"]),

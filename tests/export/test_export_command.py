@@ -83,9 +83,9 @@ def test_frames_bring_a_verdict_and_other_precisions_with_reports_of_their_own(t
 def test_a_companion_that_no_gradient_reaches_is_left_out_and_the_exit_code_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model, config = written(tmp_path, network(lstm=True), "companion: true\n")
+    model, config = written(tmp_path, network(impassable=True), "companion: true\n")
     assert main(["export", str(model), "--config", str(config), "--out", str(tmp_path / "out")]) == 1
-    assert "no companion: no gradient through LSTM" in capsys.readouterr().out
+    assert "no companion: no gradient through Det" in capsys.readouterr().out
     assert "small.onnx" in names(tmp_path / "out")
     assert "small.gradient.onnx" not in names(tmp_path / "out")
 
@@ -122,12 +122,12 @@ def test_without_a_configuration_a_draft_is_used_written_and_can_be_filled_in(
 def test_what_no_gradient_passes_is_exported_with_a_warning_or_refused_where_it_was_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model, config = written(tmp_path, network(lstm=True))
+    model, config = written(tmp_path, network(impassable=True))
     assert main(["export", str(model), "--config", str(config), "--out", str(tmp_path / "out")]) == 0
-    assert "no attribution: no gradient through LSTM" in capsys.readouterr().out
-    assert "LSTM" in json.loads((tmp_path / "out" / "small.report.json").read_text())["without_map"]
-    model, config = written(tmp_path, network(lstm=True), "attribution: {method: gradient-x-activation}\n")
-    assert "LSTM" in refused(capsys, model, "--config", config, "--out", tmp_path / "other")
+    assert "no attribution: no gradient through Det" in capsys.readouterr().out
+    assert "Det" in json.loads((tmp_path / "out" / "small.report.json").read_text())["without_map"]
+    model, config = written(tmp_path, network(impassable=True), "attribution: {method: gradient-x-activation}\n")
+    assert "Det" in refused(capsys, model, "--config", config, "--out", tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
