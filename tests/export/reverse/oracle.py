@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812 - the name that torch's users
 
 from export.graph.graph import Graph
 from export.graph.values import Node
+from tests.export.reverse import spatial
 
 Inputs = Sequence[Tensor]
 Operator = Callable[[Node, list[Any]], Any]
@@ -83,83 +84,6 @@ def _ints(tensor: Tensor | None) -> list[int]:
     return [] if tensor is None else [int(i) for i in tensor.reshape(-1)]
 
 
-def _pads(node: Node, n: int) -> list[int]:
-    """Padding in the order of F.pad: the last axis first, begin and end of each together."""
-    pads = node.attributes.get("pads") or [0] * (2 * n)
-    return [p for axis in reversed(range(n)) for p in (pads[axis], pads[n + axis])]
-
-
-def _conv(node: Node, x: list[Any]) -> Tensor:
-    image, weight, bias = (*x, None)[:3]
-    n, at = weight.dim() - 2, node.attributes
-    strides, dilations = at.get("strides") or [1] * n, at.get("dilations") or [1] * n
-    if at.get("auto_pad", "NOTSET").startswith("SAME"):
-        pads = []
-        for axis in reversed(range(n)):
-            extent, reach = image.shape[2 + axis], dilations[axis] * (weight.shape[2 + axis] - 1) + 1
-            total = max(0, (-(-extent // strides[axis]) - 1) * strides[axis] + reach - extent)
-            less, more = total // 2, total - total // 2
-            pads += [less, more] if at["auto_pad"] == "SAME_UPPER" else [more, less]
-    else:
-        pads = _pads(node, n)
-    function = (F.conv1d, F.conv2d, F.conv3d)[n - 1]
-    return function(F.pad(image, pads), weight, bias, strides, 0, dilations, at.get("group", 1))
-
-
-def _conv_transpose(node: Node, x: list[Any]) -> Tensor:
-    image, weight, bias = (*x, None)[:3]
-    n, at = weight.dim() - 2, node.attributes
-    function: Any = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[n - 1]
-    strides, dilations = at.get("strides") or [1] * n, at.get("dilations") or [1] * n
-    whole = function(image, weight, bias, strides, 0, 0, at.get("group", 1), dilations)
-    more = at.get("output_padding") or [0] * n
-    whole = F.pad(whole, [p for axis in reversed(range(n)) for p in (0, more[axis])])
-    if bias is not None:
-        for axis, extra in enumerate(more):  # what is padded carries the bias too
-            if extra:
-                index = [slice(None)] * whole.dim()
-                index[2 + axis] = slice(whole.shape[2 + axis] - extra, None)
-                whole[tuple(index)] = bias.reshape(1, -1, *[1] * n).expand_as(whole[tuple(index)])
-    cut: Tensor = F.pad(whole, [-p for p in _pads(node, n)])
-    return cut
-
-
-def _max_pool(node: Node, x: list[Any]) -> Tensor:
-    at = node.attributes
-    n = len(at["kernel_shape"])
-    padded = F.pad(x[0], _pads(node, n), value=-torch.inf)
-    function = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[n - 1]
-    strides, dilations = at.get("strides") or [1] * n, at.get("dilations") or [1] * n
-    made: Tensor = function(padded, at["kernel_shape"], strides, 0, dilations, bool(at.get("ceil_mode", 0)))
-    return made
-
-
-def _average_pool(node: Node, x: list[Any]) -> Tensor:
-    at = node.attributes
-    n = len(at["kernel_shape"])
-    strides = at.get("strides") or [1] * n
-    pads = at.get("pads") or [0] * (2 * n)
-    if pads[:n] == pads[n:]:
-        function: Any = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[n - 1]
-        pooled: Tensor = function(
-            x[0],
-            at["kernel_shape"],
-            strides,
-            pads[:n],
-            bool(at.get("ceil_mode", 0)),
-            bool(at.get("count_include_pad", 0)),
-        )
-        return pooled
-    sums = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[n - 1](F.pad(x[0], _pads(node, n)), at["kernel_shape"], strides)
-    if at.get("count_include_pad", 0):
-        return sums
-    ones = torch.ones_like(x[0])
-    share: Tensor = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[n - 1](
-        F.pad(ones, _pads(node, n)), at["kernel_shape"], strides
-    )
-    return sums / share
-
-
 def _gemm(node: Node, x: list[Any]) -> Tensor:
     at = node.attributes
     a = x[0].T if at.get("transA", 0) else x[0]
@@ -183,14 +107,6 @@ def _group_norm(node: Node, x: list[Any]) -> Tensor:
     groups = node.attributes["num_groups"]
     scale, bias = (t if len(t) == x[0].shape[1] else t.repeat_interleave(x[0].shape[1] // groups) for t in x[1:3])
     return F.group_norm(x[0], groups, scale, bias, node.attributes.get("epsilon", 1e-5))
-
-
-def _lrn(node: Node, x: list[Any]) -> Tensor:
-    at, size = node.attributes, node.attributes["size"]
-    below = (size - 1) // 2
-    squares = F.pad((x[0] ** 2).movedim(1, -1), (below, size - 1 - below)).unfold(-1, size, 1).sum(-1).movedim(-1, 1)
-    made: Tensor = x[0] / (at.get("bias", 1.0) + at.get("alpha", 1e-4) / size * squares) ** at.get("beta", 0.75)
-    return made
 
 
 def _reduce(function: Callable[[Tensor, list[int], bool], Tensor]) -> Operator:
@@ -225,13 +141,6 @@ def _pad(node: Node, x: list[Any]) -> Tensor:
     return F.pad(x[0], turned, value=float(x[2]) if len(x) > 2 and x[2] is not None else 0.0)
 
 
-def _resize(node: Node, x: list[Any]) -> Tensor:
-    mode = {"nearest": "nearest", "linear": "bilinear", "cubic": "bicubic"}[node.attributes.get("mode", "nearest")]
-    corners = node.attributes.get("coordinate_transformation_mode") == "align_corners"
-    size = _ints(x[3])[2:] if len(x) > 3 else [int(n * s) for n, s in zip(x[0].shape[2:], x[2][2:], strict=True)]
-    return F.interpolate(x[0], size=size, mode=mode, align_corners=None if mode == "nearest" else corners)
-
-
 def _unsqueeze(node: Node, x: list[Any]) -> Tensor:
     made: Tensor = x[0]
     rank = made.dim() + x[1].numel()
@@ -247,33 +156,9 @@ def _gather(node: Node, x: list[Any]) -> Tensor:
     return made
 
 
-def _depth_to_space(node: Node, x: list[Any]) -> Tensor:
-    size = node.attributes["blocksize"]
-    n, c, h, w = x[0].shape
-    if node.attributes.get("mode", "DCR") == "DCR":
-        apart = x[0].reshape(n, size, size, c // size**2, h, w).permute(0, 3, 4, 1, 5, 2)
-    else:
-        apart = x[0].reshape(n, c // size**2, size, size, h, w).permute(0, 1, 4, 2, 5, 3)
-    made: Tensor = apart.reshape(n, c // size**2, h * size, w * size)
-    return made
-
-
-def _space_to_depth(node: Node, x: list[Any]) -> Tensor:
-    size = node.attributes["blocksize"]
-    n, c, h, w = x[0].shape
-    made: Tensor = x[0].reshape(n, c, h // size, size, w // size, size).permute(0, 3, 5, 1, 2, 4)
-    return made.reshape(n, c * size**2, h // size, w // size)
-
-
 def _scatter_nd(node: Node, x: list[Any]) -> Tensor:
     made: Tensor = x[0].clone()
     return made.index_put(tuple(x[1].movedim(-1, 0)), x[2], accumulate=node.attributes.get("reduction") == "add")
-
-
-def _grid_sample(node: Node, x: list[Any]) -> Tensor:
-    mode = {"linear": "bilinear"}.get(node.attributes.get("mode", "linear"), "nearest")
-    padding, corners = node.attributes.get("padding_mode", "zeros"), bool(node.attributes.get("align_corners", 0))
-    return F.grid_sample(x[0], x[1], mode, padding, corners)
 
 
 def _recurrent(node: Node, x: list[Any]) -> Any:
@@ -301,16 +186,16 @@ def _cast(node: Node, x: list[Any]) -> Tensor:
 
 
 _OPERATORS: Mapping[str, Operator] = {
-    "AveragePool": _average_pool,
+    "AveragePool": spatial.average_pool,
     "BatchNormalization": _batch_norm,
     "Cast": _cast,
     "Celu": lambda n, x: F.celu(x[0], n.attributes.get("alpha", 1.0)),
     "Clip": lambda n, x: torch.clamp(x[0], *(x[1:3])),
     "Concat": lambda n, x: torch.cat(x, n.attributes["axis"]),
-    "Conv": _conv,
-    "ConvTranspose": _conv_transpose,
+    "Conv": spatial.conv,
+    "ConvTranspose": spatial.conv_transpose,
     "CumSum": lambda n, x: x[0].cumsum(int(x[1])),
-    "DepthToSpace": _depth_to_space,
+    "DepthToSpace": spatial.depth_to_space,
     "Einsum": lambda n, x: torch.einsum(n.attributes["equation"], *x),
     "Elu": lambda n, x: F.elu(x[0], n.attributes.get("alpha", 1.0)),
     "Expand": lambda n, x: x[0].expand(np.broadcast_shapes(tuple(x[0].shape), tuple(_ints(x[1])))),
@@ -323,13 +208,13 @@ _OPERATORS: Mapping[str, Operator] = {
     "GlobalAveragePool": lambda n, x: x[0].mean(tuple(range(2, x[0].dim())), keepdim=True),
     "GlobalMaxPool": lambda n, x: F.adaptive_max_pool2d(x[0], 1),
     "GroupNormalization": _group_norm,
-    "GridSample": _grid_sample,
+    "GridSample": spatial.grid_sample,
     "HardSigmoid": lambda n, x: F.hardtanh(n.attributes.get("alpha", 0.2) * x[0] + n.attributes.get("beta", 0.5), 0, 1),
     "InstanceNormalization": lambda n, x: F.instance_norm(
         x[0], None, None, x[1], x[2], eps=n.attributes.get("epsilon", 1e-5)
     ),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), _recurrent),
-    "LRN": _lrn,
+    "LRN": spatial.lrn,
     "LayerNormalization": _layer_norm,
     "LeakyRelu": lambda n, x: F.leaky_relu(x[0], n.attributes.get("alpha", 0.01)),
     "LogSoftmax": lambda n, x: F.log_softmax(x[0], n.attributes.get("axis", -1)),
@@ -338,7 +223,7 @@ _OPERATORS: Mapping[str, Operator] = {
         x[0], float(n.attributes.get("p", 2)), n.attributes["kernel_shape"], n.attributes["strides"]
     ),
     "Max": lambda n, x: torch.clamp(x[0], min=x[1]) if not x[1].requires_grad else torch.maximum(x[0], x[1]),
-    "MaxPool": _max_pool,
+    "MaxPool": spatial.max_pool,
     "Mean": lambda n, x: sum(x) / len(x),
     "Min": lambda n, x: torch.clamp(x[0], max=x[1]) if not x[1].requires_grad else torch.minimum(x[0], x[1]),
     "PRelu": lambda n, x: torch.where(x[0] > 0, x[0], x[0] * x[1]),
@@ -355,14 +240,14 @@ _OPERATORS: Mapping[str, Operator] = {
     "ReduceSumSquare": _reduce(lambda x, axes, keep: (x * x).sum(axes, keepdim=keep)),
     "RMSNormalization": lambda n, x: F.rms_norm(x[0], x[1].shape, x[1], n.attributes.get("epsilon", 1e-5)),
     "Reshape": lambda n, x: x[0].reshape([x[0].shape[i] if s == 0 else s for i, s in enumerate(_ints(x[1]))]),
-    "Resize": _resize,
+    "Resize": spatial.resize,
     "ScatterElements": lambda n, x: x[0].scatter(n.attributes.get("axis", 0), x[1], x[2]),
     "ScatterND": _scatter_nd,
     "Selu": lambda n, x: F.selu(x[0]),
     "Shrink": lambda n, x: F.hardshrink(x[0], n.attributes.get("lambd", 0.5)),
     "Slice": _slice,
     "Softmax": lambda n, x: F.softmax(x[0], n.attributes.get("axis", -1)),
-    "SpaceToDepth": _space_to_depth,
+    "SpaceToDepth": spatial.space_to_depth,
     "Split": lambda n, x: torch.split(x[0], _ints(x[1]), n.attributes.get("axis", 0)),
     "Squeeze": lambda n, x: x[0].squeeze(_ints(x[1])),
     "Sum": lambda n, x: sum(x),
