@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import subprocess
 import sys
@@ -69,6 +70,25 @@ def test_it_is_replaced_where_folders_cannot_be_exchanged_in_one_step(
     make(tmp_path / "out", a="old")
     make(tmp_path / "out", a="new")
     assert (tmp_path / "out" / "a").read_text() == "new"
+    assert names(tmp_path) == ["out"]
+
+
+def test_the_earlier_export_comes_back_where_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "out", a="old")
+    rename = Path.rename
+
+    def busy(path: Path, target: Path) -> Path:
+        if target == tmp_path / "out" and (path / "a").read_text() == "new":
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        return rename(path, target)
+
+    monkeypatch.setattr("export.artefact._exchanged", lambda work, out: False)
+    monkeypatch.setattr(Path, "rename", busy)
+    with pytest.raises(ExportError, match="busy"):
+        make(tmp_path / "out", a="new")
+    assert (tmp_path / "out" / "a").read_text() == "old"
     assert names(tmp_path) == ["out"]
 
 

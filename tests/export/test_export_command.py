@@ -125,7 +125,10 @@ def test_what_no_gradient_passes_is_exported_with_a_warning_or_refused_where_it_
     model, config = written(tmp_path, network(impassable=True))
     assert main(["export", str(model), "--config", str(config), "--out", str(tmp_path / "out")]) == 0
     assert "no attribution: no gradient through Det" in capsys.readouterr().out
-    assert "Det" in json.loads((tmp_path / "out" / "small.report.json").read_text())["without_map"]
+    report = json.loads((tmp_path / "out" / "small.report.json").read_text())
+    assert "Det" in report["without_map"]
+    assert report["worth"]["verdict"] == "not judged"
+    assert "Det" in report["worth"]["reasons"][0]
     model, config = written(tmp_path, network(impassable=True), "attribution: {method: gradient-x-activation}\n")
     assert "Det" in refused(capsys, model, "--config", config, "--out", tmp_path / "other")
     assert not (tmp_path / "other").exists()

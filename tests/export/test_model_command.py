@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 onnx = pytest.importorskip("onnx", reason="networks are built with onnx (extra: dev)")
@@ -110,6 +111,23 @@ def test_other_words_are_no_difference_and_another_limit_is_one(
     narrower.write_bytes(explain(network(), parse_model_config(text, "f.yaml")))
     assert "verdict      the same" in said(capsys, 0, "diff", model, renamed, "--frames", FRAMES, "--count", "3")
     assert "outputs[0].maximum" in said(capsys, 1, "diff", model, narrower, "--frames", FRAMES, "--count", "3")
+
+
+def test_a_decision_beyond_the_tolerance_is_a_difference_and_one_within_it_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shifted = onnx.load_from_string(network())
+    [head] = [node for node in shifted.graph.node if "control" in node.output]
+    head.output[:] = ["unshifted"]
+    shifted.graph.initializer.append(onnx.numpy_helper.from_array(np.full((1, 2), 0.01, np.float32), "shift"))
+    shifted.graph.node.append(onnx.helper.make_node("Add", ["unshifted", "shift"], ["control"]))
+    for tolerance, code in (("0.0001", 1), ("0.1", 0)):
+        said_of_both = config(f"tolerance: {tolerance}\n")
+        for name, plain in (("one", network()), ("other", shifted.SerializeToString())):
+            (tmp_path / name).write_bytes(explain(plain, said_of_both))
+        shown = said(capsys, code, "diff", tmp_path / "one", tmp_path / "other", "--frames", FRAMES, "--count", "3")
+        assert "rank correlation median 1.000" in shown
+        assert "largest 0.01 m/s" in shown
 
 
 def test_a_map_that_only_one_of_them_has_is_a_difference(

@@ -78,8 +78,9 @@ def test_what_is_no_number_in_one_of_the_two_is_refused_and_in_both_agrees(bad: 
 
 
 def test_the_gates_are_the_configurations() -> None:
-    loose = config("parity: {max_abs: 100.0, cosine: -1.0}\n")
-    assert parity(Session(network(1)).run, "given", explain(network(2), loose), loose, None).passed
+    for gates, passed in (("max_abs: 100, cosine: -1", True), ("max_abs: 100", False), ("cosine: -1", False)):
+        said = config(f"parity: {{{gates}}}\n")
+        assert parity(Session(network(1)).run, "given", explain(network(2), said), said, None).passed is passed, gates
 
 
 def test_extreme_inputs_are_the_same_every_time_and_reach_both_ends_of_every_state() -> None:
