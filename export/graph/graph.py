@@ -15,7 +15,8 @@ from export.graph.values import Array, Node, Value, node_proto, type_proto
 from runtime.contracts.errors import ModelError
 
 _PRODUCER, _NAME = "sightline", "policy"
-_SHARED_BYTES = 65536  # constants up to this size are looked up by content before they are added again
+_SHARED_BYTES = 16 << 20  # constants up to this size are looked up by content before they are added again
+_DECLARED_BYTES = 65536  # constants from this size on take no part in the check of a file
 
 
 class Graph:
@@ -77,8 +78,10 @@ class Graph:
         """The name of a constant of this content, added where the graph has none."""
         array = np.asarray(array)
         key = _content_key(array)
-        if key is not None and key in self._by_content:
-            return self._by_content[key]
+        known = self._by_content.get(key, "") if key is not None else ""
+        # Who put another array in place of a constant has changed what its name stands for.
+        if known in self.constants and _content_key(self.constants[known]) == key:
+            return known
         name = self.fresh(hint or "constant")
         self.add_constant(name, array)
         return name
@@ -89,7 +92,7 @@ class Graph:
         self.constants[name] = array
         key = _content_key(array)
         if key is not None:
-            self._by_content.setdefault(key, name)
+            self._by_content[key] = name
 
     def emit(self, op: str, *inputs: str, hint: str = "", **attributes: Any) -> str:
         """Append a node with one output, whose name is answered; an empty input is an absent one.
@@ -217,7 +220,7 @@ class Graph:
         lean = self.copy()
         lean.prune()
         # Checking copies the whole file several times; weights are declared instead of stored for it.
-        sketch = lean._model({name for name, array in lean.constants.items() if array.nbytes > _SHARED_BYTES})
+        sketch = lean._model({name for name, array in lean.constants.items() if array.nbytes > _DECLARED_BYTES})
         try:
             onnx.checker.check_model(sketch, full_check=True)
         except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

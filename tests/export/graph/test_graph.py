@@ -48,6 +48,16 @@ def test_equal_constants_are_stored_once() -> None:
     assert graph.constant(np.ones(3, np.int32)) != one
 
 
+def test_a_constant_that_was_replaced_is_not_taken_for_what_it_was() -> None:
+    graph = _graph()
+    one = graph.constant(np.ones(3, np.float32))
+    graph.constants[one] = np.zeros(3, np.float32)
+    other = graph.constant(np.ones(3, np.float32))
+    assert other != one
+    np.testing.assert_array_equal(graph.constants[other], np.ones(3))
+    assert graph.constant(np.ones(3, np.float32)) == other
+
+
 def test_the_same_graph_gives_the_same_bytes_and_reading_them_gives_the_same_graph() -> None:
     data = _graph().to_bytes()
     assert data == _graph().to_bytes()
