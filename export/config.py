@@ -34,13 +34,15 @@ AUTO = "auto"
 
 class Normalise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a network with a float picture input wants of the pixels: (pixel x scale - mean) / std, per channel in the
-    order of the image's `colour`. The export writes it into the graph. `layout` is the network's own.
+    order of the image's `colour`. The export writes it into the graph. `layout` is the network's own. A `grey` network
+    takes one channel, the luma of ITU-R BT.601.
     """
 
     scale: float = 1.0 / 255.0
     mean: Channels = (0.0, 0.0, 0.0)
     std: Channels = (1.0, 1.0, 1.0)
     layout: Literal["NCHW", "NHWC"] = "NCHW"
+    grey: bool = False
 
     def __post_init__(self) -> None:
         """A division by 0, or all pixels alike, is no normalisation."""
@@ -48,6 +50,8 @@ class Normalise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("std: must not be 0")
         if self.scale == 0.0:
             raise ValueError("scale: must not be 0")
+        if self.grey and len({*self.mean}) + len({*self.std}) > 2:
+            raise ValueError("grey: one channel has one mean and one std; write three equal ones")
 
 
 class ImageConfig(ImageInput, frozen=True, forbid_unknown_fields=True):

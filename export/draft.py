@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _ANY = 1.0e9
 _BOUNDED = {"Softmax": (0.0, 1.0), "Sigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
-_CHANNELS = 3
+_CHANNELS = (3, 1)
+_AXES = 4
 
 
 def draft(plain: bytes, name: str) -> str:
@@ -33,7 +34,13 @@ def draft(plain: bytes, name: str) -> str:
         ModelError: it is no usable ONNX.
         ConfigError: the graph has no picture input, or inputs of which nobody but a person can say what they are.
     """
+    _refuse_open_sizes(plain, name)
     graph = Graph.load(plain, name)
+    outputs = [output for output in graph.outputs if np.issubdtype(graph.value(output).dtype, np.floating)]
+    if not outputs:
+        raise ConfigError(
+            f"{name}: none of its outputs ({', '.join(graph.outputs)}) is a floating-point number to explain"
+        )
     pictures = {key: value for key, value in graph.inputs.items() if len(value.shape) == 4}
     if not pictures:
         raise ConfigError(
@@ -63,30 +70,48 @@ def draft(plain: bytes, name: str) -> str:
         "",
         "outputs:  # FILL IN what drives: quantity steering_angle_rad (rad, positive left) or acceleration_mps2,",
         "          # the range that is valid, and the scale that takes the network's number to that unit and sign",
-        *(line for output in graph.outputs for line in _output(graph, output)),
+        *(line for output in outputs for line in _output(graph, output)),
         "",
         "attribution:",
         "  method: auto             # gradient x activation where the graph lets it pass",
         "  target:                  # of a classifier the largest class; of a policy: steering_angle_rad",
-        f"    output: {_quoted(graph.outputs[0])}",
-        f"    index: {'argmax' if graph.value(graph.outputs[0]).size > 1 else 0}",
+        f"    output: {_quoted(outputs[0])}",
+        f"    index: {'argmax' if graph.value(outputs[0]).size > 1 else 0}",
         "  layer: auto",
         "",
+        *(["parity: {max_abs: 0.002, relative: 0.002}   # it computes in float16", ""] if _halved(graph) else []),
         "# frames: {source: drives/MY_DRIVE, count: 48}   # FILL IN: without real frames neither FP16 and INT8 nor",
         "#                                                # the worth of the explanation can be judged",
     ]
     return "\n".join(lines) + "\n"
 
 
+def _halved(graph: Graph) -> bool:
+    return any(graph.value(name).dtype == np.float16 for name in (*graph.inputs, *graph.outputs))
+
+
+def _refuse_open_sizes(plain: bytes, name: str) -> None:
+    import onnx
+
+    for value in onnx.load_model_from_string(plain).graph.input:
+        dims = value.type.tensor_type.shape.dim
+        if len(dims) == _AXES and any(dim.dim_value <= 0 for dim in dims[1:]):
+            raise ConfigError(
+                f"{name}: its input {value.name!r} takes pictures of any size; say which in a configuration (width, "
+                "height) and give --config (docs/export.md)"
+            )
+
+
 def _image(value: Value, name: str) -> list[str]:
-    if value.shape[1] == _CHANNELS and value.shape[3] != _CHANNELS:
-        layout, (height, width) = "NCHW", value.shape[2:]
-    elif value.shape[3] == _CHANNELS:
-        layout, (height, width) = "NHWC", value.shape[1:3]
-    else:
+    layout = "NCHW" if value.shape[1] in _CHANNELS and value.shape[3] not in _CHANNELS else "NHWC"
+    height, width, channels = (
+        (*value.shape[2:], value.shape[1]) if layout == "NCHW" else (*value.shape[1:3], value.shape[3])
+    )
+    grey = channels == 1 and value.dtype != np.uint8
+    if channels != _CHANNELS[0] and not grey:
         raise ConfigError(
             f"{name}: its input {value.name!r} of shape {list(value.shape)} is no colour picture (1 x 3 x height x "
-            "width, or 1 x height x width x 3); put a front before it that takes one"
+            "width, or 1 x height x width x 3) nor a grey one of floats; put a front before it that takes one"
         )
     lines = [
         f"  - name: {_quoted(value.name)}",
@@ -104,6 +129,7 @@ def _image(value: Value, name: str) -> list[str]:
         "      mean: [0.0, 0.0, 0.0]",
         "      std: [1.0, 1.0, 1.0]",
         f"      layout: {layout}         # the network's own",
+        *(["      grey: true           # it takes the luma of the picture"] if grey else []),
     ]
 
 

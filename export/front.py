@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from export.graph.graph import Graph
 
 _TO_NCHW, _TO_NHWC = (0, 3, 1, 2), (0, 2, 3, 1)
+_LUMA = {"RGB": (0.299, 0.587, 0.114), "BGR": (0.114, 0.587, 0.299)}  # ITU-R BT.601
 
 
 def open_shapes(plain: bytes, config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -42,8 +43,8 @@ def open_shapes(plain: bytes, config: ModelConfig) -> dict[str, tuple[int, ...]]
 def network_shape(image: ImageConfig) -> tuple[int, int, int, int]:
     """The shape of the picture as the network itself takes it."""
     layout = image.layout if image.normalise is None else image.normalise.layout
-    size = (image.height, image.width)
-    return (1, 3, *size) if layout == "NCHW" else (1, *size, 3)
+    size, channels = (image.height, image.width), 1 if image.normalise is not None and image.normalise.grey else 3
+    return (1, channels, *size) if layout == "NCHW" else (1, *size, channels)
 
 
 def add_front(graph: Graph, config: ModelConfig) -> None:
@@ -88,6 +89,8 @@ def as_network_takes(inputs: Mapping[str, NDArray[Any]], config: ModelConfig) ->
             picture = picture if image.layout == "NHWC" else picture.transpose(_TO_NHWC)
             wanted = image.normalise
             picture = (picture * wanted.scale - np.array(wanted.mean)) / np.array(wanted.std)
+            if wanted.grey:
+                picture = (picture * _LUMA[image.colour]).sum(axis=-1, keepdims=True)
             picture = picture if wanted.layout == "NHWC" else picture.transpose(_TO_NCHW)
             taken[image.name] = np.ascontiguousarray(picture, np.float32)
     return taken
@@ -109,8 +112,13 @@ def _add(graph: Graph, image: ImageConfig) -> None:
     across = (1, 3, 1, 1) if wanted.layout == "NCHW" else (1, 1, 1, 3)
     factor = (wanted.scale / std).reshape(across)
     offset = (-np.array(wanted.mean, np.float64) / std).reshape(across)
+    if wanted.grey:
+        factor, offset = factor * np.reshape(_LUMA[image.colour], across), offset.reshape(-1)[:1]
     if (factor != 1.0).any():
         pixels = graph.emit("Mul", pixels, graph.constant(factor.astype(dtype)), hint=f"{image.name}_scaled")
+    if wanted.grey:
+        channels = graph.constant(np.array([across.index(3)]))
+        pixels = graph.emit("ReduceSum", pixels, channels, keepdims=1, hint=f"{image.name}_grey")
     if offset.any():
         pixels = graph.emit("Add", pixels, graph.constant(offset.astype(dtype)), hint=f"{image.name}_normalised")
     graph.replace_uses(replaced, pixels)

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from export.config import ModelConfig, load_model_config, parse_model_config
 from export.draft import draft
@@ -16,7 +18,7 @@ from runtime.contracts import onnx_file
 from runtime.contracts.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
-    from export.parity import Run
+    from export.parity import Run, Tensors
 
 Say = Callable[[str], None]
 """Is told of every step as it begins."""
@@ -65,7 +67,7 @@ def network(request: Request, config: ModelConfig, say: Say) -> Iterator[Network
         if request.weights is not None:
             raise UsageError("--weights is for a torch module; an ONNX file holds its own")
         plain = _read(request.network)
-        yield Network(plain, Session(plain).run, "the ONNX as given")
+        yield Network(plain, _runner(plain), "the ONNX as given")
         return
     from export.trace import trace
     from export.user_module import network_of
@@ -78,6 +80,17 @@ def network(request: Request, config: ModelConfig, say: Say) -> Iterator[Network
 
         warning = "no --weights were given, and the module draws its own: nothing was learnt here" if drawn else ""
         yield Network(traced.onnx, traced.run, f"torch {torch.__version__}", warning)
+
+
+def _runner(plain: bytes) -> Run:
+    """The file as it was given; pictures come as float32, and some networks take float16."""
+    session = Session(plain)
+
+    def run(inputs: Tensors) -> dict[str, NDArray[Any]]:
+        taken = {name: inputs[name].astype(spec.dtype, copy=False) for name, spec in session.inputs.items()}
+        return session.run(taken)
+
+    return run
 
 
 def _is_onnx(network: str) -> bool:

@@ -53,6 +53,10 @@ def test_a_target_is_a_quantity_or_an_element_of_an_output() -> None:
         (("height: 66", "height: 66\n    hight: 3"), ["f.yaml:6", "images.0.hight", "layout", "normalise"]),
         (("height: 66", "height: 66\n    normalise:\n      std: [1, 0, 1]"), ["f.yaml:7", "normalise.std", "0"]),
         (("height: 66", "height: 66\n    normalise:\n      mean: [1, 0]"), ["f.yaml:7", "normalise.mean", "3"]),
+        (
+            ("height: 66", "height: 66\n    normalise:\n      mean: [0, 0, 1]\n      grey: true"),
+            ["f.yaml:8", "normalise.grey", "equal"],
+        ),
         (("maximum: 0.8", "maximum: -0.9"), ["f.yaml:9", "outputs.0.minimum = -0.8", "-0.9"]),
         (("maximum: 0.8", "maximum: 0.8\n    scale: 0"), ["f.yaml:11", "outputs.0.scale", "0"]),
         (("steering_angle_rad", "angle"), ["f.yaml:8", "quantity = angle", "steering_angle_rad", "score"]),

@@ -57,6 +57,12 @@ def test_a_uint8_picture_is_taken_as_it_is(layout: list[int]) -> None:
     assert (image.layout, image.width, image.height) == ("NCHW" if layout[1] == 3 else "NHWC", 32, 24)
 
 
+def test_a_network_of_one_channel_is_drafted_as_grey() -> None:
+    [image] = parse_model_config(draft(network(("digit", FLOAT, ["N", 1, 28, 28])), "m"), "draft").images
+    assert image.normalise is not None
+    assert image.normalise.grey
+
+
 def test_several_pictures_and_a_speed_by_its_name_are_found() -> None:
     assert [i.name for i in parse_model_config(draft(two_camera_policy(), "two"), "d").images] == [
         "image_left",
@@ -71,6 +77,7 @@ def test_several_pictures_and_a_speed_by_its_name_are_found() -> None:
     [
         ([("x", FLOAT, [1, 10])], ["none of its inputs (x float32 [1, 10]) is a picture", "--config"]),
         ([("image", FLOAT, [1, 3, 8, 8]), ("goal", FLOAT, [1, 2])], ["goal", "states, recurrent", "--config"]),
+        ([("image", FLOAT, ["N", 3, "rows", 8])], ["'image' takes pictures of any size", "width, height"]),
         ([("image", FLOAT, [1, 12, 8, 8])], ["'image' of shape [1, 12, 8, 8]", "no colour picture"]),
     ],
 )

@@ -20,9 +20,11 @@ HEIGHT, WIDTH = 6, 10
 NORMALISE = "{scale: 0.0078125, mean: [0.5, 0.25, 0.75], std: [0.5, 0.25, 2.0], layout: %s}"
 
 
-def network(layout: str, dtype: int = onnx.TensorProto.FLOAT, sizes: tuple[Any, ...] = (HEIGHT, WIDTH)) -> bytes:
-    """What goes in comes out, times one."""
-    shape = ["batch", 3, *sizes] if layout == "NCHW" else ["batch", *sizes, 3]
+def network(
+    layout: str, dtype: int = onnx.TensorProto.FLOAT, sizes: tuple[Any, ...] = (HEIGHT, WIDTH), channels: int = 3
+) -> bytes:
+    """What goes in comes out twice as large."""
+    shape = ["batch", channels, *sizes] if layout == "NCHW" else ["batch", *sizes, channels]
     oh = onnx.helper
     graph = oh.make_graph(
         [oh.make_node("Identity", ["image"], ["same"]), oh.make_node("Add", ["same", "same"], ["seen"])],
@@ -62,6 +64,20 @@ def test_the_graph_normalises_as_the_configuration_says_in_whatever_layout(taken
     np.testing.assert_allclose(found, as_network_takes(inputs, wanted)["image"], rtol=1e-6, atol=1e-6)
     first, channel = inputs["image"][0, 0, 0, 0], found[0, 0, 0, 0]
     assert channel == pytest.approx((first * 0.0078125 - 0.5) / 0.5, rel=1e-6)
+
+
+@pytest.mark.parametrize("colour", ["RGB", "BGR"])
+@pytest.mark.parametrize("taken", ["NCHW", "NHWC"])
+def test_a_network_of_one_channel_takes_the_luma(taken: str, colour: str) -> None:
+    grey = f"{{mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25], layout: {taken}, grey: true}}, colour: {colour}"
+    wanted = config(grey)
+    graph = fronted(network(taken, channels=1), wanted)
+    inputs = {"image": picture("NHWC")}
+    found = Session(graph.to_bytes()).run(inputs)["seen"] / 2
+    np.testing.assert_allclose(found, as_network_takes(inputs, wanted)["image"], atol=1e-5)
+    first, second, third = inputs["image"][0, 0, 0] / 255.0
+    luma = 0.587 * second + (0.299 * first + 0.114 * third if colour == "RGB" else 0.114 * first + 0.299 * third)
+    assert found.ravel()[0] == pytest.approx((luma - 0.5) / 0.25, abs=1e-5)
 
 
 def test_raw_pixel_values_cost_a_cast_and_a_transpose_and_nothing_else() -> None:
