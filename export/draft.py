@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
+import msgspec
 import numpy as np
 
 from export.attribution.sight import RESHAPES
 from export.graph.graph import Graph
+from runtime.contracts import onnx_file
 from runtime.contracts.errors import ConfigError
-from runtime.contracts.model import StateQuantity
+from runtime.contracts.model import METADATA_KEY, Manifest, StateQuantity, manifest_of
 
 if TYPE_CHECKING:
     from export.graph.values import Value
@@ -24,7 +26,7 @@ def draft(plain: bytes, name: str) -> str:
     """A commented YAML with which the network can be exported and explained, though not driven.
 
     Pictures are the inputs with four axes, three of whose channels are colours; every output becomes a `score`; the
-    attribution is of the largest element of the first output.
+    attribution is of the largest element of the first output. A file that carries a manifest tells all of it itself.
 
     Args:
         plain: the ONNX file.
@@ -34,6 +36,9 @@ def draft(plain: bytes, name: str) -> str:
         ModelError: it is no usable ONNX.
         ConfigError: the graph has no picture input, or inputs of which nobody but a person can say what they are.
     """
+    manifest = _manifest(plain, name)
+    if manifest is not None:
+        return _of_manifest(manifest, name)
     _refuse_open_sizes(plain, name)
     graph = Graph.load(plain, name)
     outputs = [output for output in graph.outputs if np.issubdtype(graph.value(output).dtype, np.floating)]
@@ -84,6 +89,27 @@ def draft(plain: bytes, name: str) -> str:
         "#                                                # the worth of the explanation can be judged",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _manifest(plain: bytes, name: str) -> Manifest | None:
+    """What an earlier export says of the network; None where the file is of somebody else."""
+    return manifest_of(plain, name) if METADATA_KEY in onnx_file.metadata(plain) else None
+
+
+def _of_manifest(manifest: Manifest, name: str) -> str:
+    import yaml
+
+    said = msgspec.to_builtins(manifest)
+    for key in ("graph_sha256", "schema_version", "attribution"):
+        del said[key]
+    explained = manifest.attribution
+    if explained is not None and explained.target == "score":
+        of = next(output.name for output in manifest.outputs if output.quantity == "score")
+        said["attribution"] = {"target": {"output": of, "index": explained.target_index}}
+    elif explained is not None:
+        said["attribution"] = {"target": explained.target}
+    about = f"# What the manifest in {name} says of the network. docs/export.md has every key.\n\n"
+    return about + str(yaml.safe_dump(said, sort_keys=False))
 
 
 def _halved(graph: Graph) -> bool:
@@ -159,6 +185,4 @@ def _listed(graph: Graph) -> str:
 
 def _quoted(name: str) -> str:
     """Names are any text in ONNX; in YAML a JSON string is one too."""
-    import msgspec
-
     return msgspec.json.encode(name).decode()

@@ -94,6 +94,7 @@ def graph_of(plain: bytes, config: ModelConfig) -> Graph:
                 f"{', '.join(graph.outputs)}"
             )
     graph.outputs = list(config.output_names)
+    graph.prune()  # what nothing reads any more, the map of an earlier export for one, gives its names back
     add_front(graph, config)
     return graph
 

@@ -21,7 +21,7 @@ EXAMPLE = "sightline model diff old.onnx new.onnx --frames drives/20261123T21150
 
 _FILES = {"show": 1, "diff": 2}
 _SAME_MAP = 0.999
-_WORDS = ("name", "description")
+_WORDS = ("name", "description", "attribution.method", "attribution.layer", "attribution.target_tensor")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

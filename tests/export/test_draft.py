@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 onnx = pytest.importorskip("onnx", reason="networks are built with onnx (extra: dev)")
 
 from export.config import TensorTarget, parse_model_config  # noqa: E402
 from export.draft import draft  # noqa: E402
+from runtime.contracts import onnx_file  # noqa: E402
 from runtime.contracts.errors import ConfigError  # noqa: E402
-from tests.models import tiny_policy, two_camera_policy  # noqa: E402
+from runtime.contracts.model import manifest_of  # noqa: E402
+from tests.models import recurrent_policy, tiny_policy, two_camera_policy  # noqa: E402
 
 FLOAT, UINT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8
 
@@ -64,12 +68,18 @@ def test_a_network_of_one_channel_is_drafted_as_grey() -> None:
 
 
 def test_several_pictures_and_a_speed_by_its_name_are_found() -> None:
-    assert [i.name for i in parse_model_config(draft(two_camera_policy(), "two"), "d").images] == [
-        "image_left",
-        "image_right",
-    ]
-    [state] = parse_model_config(draft(tiny_policy(), "tiny"), "d").states
+    two = onnx_file.without_metadata(two_camera_policy())
+    assert [image.name for image in parse_model_config(draft(two, "two"), "d").images] == ["image_left", "image_right"]
+    [state] = parse_model_config(draft(onnx_file.without_metadata(tiny_policy()), "tiny"), "d").states
     assert (state.name, state.quantity) == ("speed_mps", "speed_mps")
+
+
+@pytest.mark.parametrize("policy", [tiny_policy, two_camera_policy, recurrent_policy])
+def test_a_file_with_a_manifest_is_what_the_manifest_says(policy: Callable[[], bytes]) -> None:
+    manifest = manifest_of(policy(), "given")
+    config = parse_model_config(draft(policy(), "given"), "draft")
+    assert config.manifest(manifest.attribution) == msgspec.structs.replace(manifest, graph_sha256="")
+    assert config.attribution.target == (manifest.attribution and "steering_angle_rad")
 
 
 @pytest.mark.parametrize(
