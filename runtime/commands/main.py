@@ -19,7 +19,10 @@ from runtime.contracts import registry
 from runtime.contracts.errors import ExitCode, SightlineError, UsageError
 
 _GROUP: registry.Group = "sightline.commands"
-_ORDER = ("demo", "run", "replay", "info", "overlay", "doctor", "config")
+_ORDER = (
+    *("demo", "run", "replay", "info", "overlay", "verify"),
+    *("export", "model", "engine", "doctor", "config", "keys"),
+)
 
 
 class Verb(Protocol):
