@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import configs
 from export.config import ModelConfig, load_model_config
 from export.policies.concepts import Concepts
 from export.policies.pilotnet import PilotNet
 from export.policies.vit import Vit
 from export.trace import trace
+from runtime.contracts.config import packaged
 from runtime.contracts.errors import UsageError
 from runtime.contracts.model import attach_manifest
 
@@ -27,7 +26,7 @@ class Plan:
 
     roads: int = 500
     obscured_roads: int = 0
-    rounds: int = 3
+    rounds: int = 2
     drives_per_round: int = 32
     first_epochs: float = 8.0
     round_epochs: float = 2.5
@@ -47,7 +46,9 @@ class Reference:
 
     def config(self) -> ModelConfig:
         """The committed configuration of its export."""
-        return load_model_config(Path(configs.__path__[0]) / "models" / f"{self.name}.yaml")
+        path = packaged(f"models/{self.name}.yaml")
+        assert path is not None, f"configs/models/{self.name}.yaml ships with the project"
+        return load_model_config(path)
 
     def explained(self, policy: Policy, config: ModelConfig) -> bytes:
         """The policy as ONNX that says why it decides, with the manifest."""
@@ -68,8 +69,8 @@ REFERENCES = {
     reference.name: reference
     for reference in (
         Reference("pilotnet", PilotNet, Plan()),
-        Reference("concepts", Concepts, Plan(obscured_roads=60, rounds=2)),
-        Reference("vit", Vit, Plan(rounds=2, first_epochs=10.0)),
+        Reference("concepts", Concepts, Plan(obscured_roads=60, drives_per_round=24, last_epochs=8.0, rate=3e-3)),
+        Reference("vit", Vit, Plan(rounds=1, drives_per_round=24, last_epochs=8.0, rate=2e-3)),
     )
 }
 

@@ -19,7 +19,7 @@ from export.losses import ACCELERATION_SCALE_MPS2, STEERING_SCALE_RAD, control_l
 if TYPE_CHECKING:
     from export.losses import Labels
 
-ROWS, COLUMNS = 6, 25
+ROWS, COLUMNS = 6, 17
 WIDTH, HEADS, BLOCKS = 64, 4, 3
 SPEED_SCALE_MPS = 20.0
 _PIXEL_SCALE = 127.5
@@ -51,13 +51,13 @@ class Block(nn.Module):
 
 
 class Vit(Policy):
-    """A stem to 6 x 25 tokens of 64 features, three blocks, and the mean of the tokens read beside the speed."""
+    """A stem to 6 x 17 tokens of 64 features, three blocks, and the mean of the tokens read beside the speed."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 16, 5, stride=2, padding=2)
         self.conv2 = nn.Conv2d(16, 32, 3, stride=2, padding=1)
-        self.patches = nn.Conv2d(32, WIDTH, (5, 4), stride=(3, 2), padding=(2, 1))
+        self.patches = nn.Conv2d(32, WIDTH, 5, stride=3, padding=2)
         self.place = nn.Parameter(torch.randn(1, ROWS * COLUMNS, WIDTH) * 0.1)
         self.blocks = nn.ModuleList(Block() for _ in range(BLOCKS))
         self.norm = nn.LayerNorm(WIDTH)

@@ -13,7 +13,7 @@ from torch import Tensor  # noqa: E402
 
 from export.concept_labels import CONCEPTS, FAR_GAP_M, FREE_SPEED_MPS  # noqa: E402
 from export.losses import Labels  # noqa: E402
-from export.policies.concepts import COLUMNS, ROWS, Concepts, acceleration_of, steering_of  # noqa: E402
+from export.policies.concepts import COLUMNS, ROWS, Concepts, acceleration_of, steering_gains  # noqa: E402
 from proving_ground.car import CarModel, CarState  # noqa: E402
 from proving_ground.catalogue import scenario_by_name  # noqa: E402
 from proving_ground.expert import Expert  # noqa: E402
@@ -26,6 +26,11 @@ def _concepts(**given: float) -> Tensor:
     """The sixth is the closing speed, which stands where a label has the lead's own."""
     told = dict.fromkeys(CONCEPTS, 0.0) | OPEN_ROAD | given
     return Tensor([[told[name] for name in CONCEPTS]])
+
+
+def _steering(concepts: Tensor, speed_mps: Tensor) -> Tensor:
+    found: Tensor = (steering_gains(speed_mps) * concepts[:, :3]).sum(dim=1, keepdim=True)
+    return found
 
 
 def _speed(mps: float) -> Tensor:
@@ -66,7 +71,7 @@ def test_the_command_follows_from_the_concepts_and_the_speed_alone(policy: Conce
     speed = torch.tensor([[4.0], [13.0]])
     with torch.no_grad():
         steering, acceleration, concepts, _ = policy(_pictures(2), speed)
-        torch.testing.assert_close(steering, steering_of(concepts, speed))
+        torch.testing.assert_close(steering, _steering(concepts, speed))
         torch.testing.assert_close(acceleration, acceleration_of(concepts, speed))
 
 
@@ -87,7 +92,7 @@ def test_the_law_steers_as_the_expert_does_whose_wheels_follow_the_road(
         curvature_per_m=world.road.curvature_at(s_m + speed_mps * model.steering_lag_s),
     )
     expected = Expert().control(world, car, pose, 0.0).steering_angle_rad
-    assert steering_of(told, _speed(speed_mps)).item() == pytest.approx(expected, rel=0.01, abs=5e-4)
+    assert _steering(told, _speed(speed_mps)).item() == pytest.approx(expected, rel=0.01, abs=5e-4)
 
 
 def test_a_standing_lead_is_stopped_for_and_a_distant_one_is_not() -> None:
@@ -122,3 +127,26 @@ def test_frames_whose_lines_nobody_sees_teach_the_visibility_alone(policy: Conce
 
     torch.testing.assert_close(gradient(0.05)[:6], torch.zeros(6))
     assert (gradient(0.9).abs() > 0).all()
+
+
+@pytest.mark.parametrize("level", [0, 90, 255])
+def test_a_picture_of_one_colour_says_nothing_in_any_place(policy: Concepts, level: int) -> None:
+    with torch.no_grad():
+        _, _, _, maps = policy(torch.full((1, 66, 200, 3), level, dtype=torch.uint8), _speed(10.0))
+        _, _, _, other = policy(_pictures(1), _speed(10.0))
+    assert maps.abs().max() < 1e-4 * other.abs().max()
+
+
+def test_a_place_tells_of_nothing_but_its_own_25_pixels() -> None:
+    torch.manual_seed(4)
+    policy = Concepts().eval()  # a context that was not trained weighs everything alike
+    row, column, other = 4, 12, 40
+    pictures = _pictures(1).repeat(2, 1, 1, 1)
+    centre_y, centre_x = 2 + 8 * row, 2 + 8 * column
+    inside = torch.zeros(66, 200, dtype=torch.bool)
+    inside[centre_y - 12 : centre_y + 13, centre_x - 12 : centre_x + 13] = True
+    pictures[1][~inside] = other
+    with torch.no_grad():
+        _, _, _, maps = policy(pictures, torch.full((2, 1), 10.0))
+    torch.testing.assert_close(maps[0, :, row, column], maps[1, :, row, column], rtol=1e-4, atol=1e-6)
+    assert (maps[0] - maps[1]).abs().max() > 10 * (maps[0, :, row, column] - maps[1, :, row, column]).abs().max()
