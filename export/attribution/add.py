@@ -6,9 +6,11 @@ from typing import Protocol
 
 import numpy as np
 
-from export.attribution.gradient_activation import TEXT, add_gradient_activation
+from export.attribution import gradient_activation, upward
+from export.attribution.gradient_activation import add_gradient_activation
 from export.attribution.layers import Layer, Layers
 from export.attribution.target import AskedTensor, Target, asked_tensor
+from export.attribution.upward import add_upward
 from export.graph.graph import Graph
 from runtime.contracts.errors import ModelError
 from runtime.contracts.model import AttributionOutput, ImageInput
@@ -50,7 +52,7 @@ def add_attribution(
         asked = asked_tensor(graph, target)
         layers = Layers(graph, image, asked.tensor)
         layer = layers.default() if wanted.layer == AUTO else layers.named(wanted.layer)
-        made, layer, text = _made(graph, wanted, layers, layer, asked)
+        made, shown, text = _made(graph, wanted, layers, layer, asked)
     except ModelError:
         graph.roll_back(before)
         raise
@@ -58,7 +60,7 @@ def add_attribution(
         made = graph.emit("Cast", made, to=1)
     graph.rename(made, output_name)
     graph.outputs.append(output_name)
-    places = layer.places
+    places = shown.places
     return AttributionOutput(
         output=output_name,
         method="; ".join(part for part in (f"{text} {asked.note}".strip(), places.note) if part),
@@ -80,6 +82,14 @@ def add_attribution(
 
 
 def _made(graph: Graph, wanted: Wanted, layers: Layers, layer: Layer, asked: AskedTensor) -> tuple[str, Layer, str]:
+    """The map's tensor, the layer whose cells it has, and what to call the method."""
     if wanted.method in (AUTO, "gradient-x-activation"):
-        return add_gradient_activation(graph, layer, asked), layer, TEXT
-    raise ModelError(f"attribution: there is no method {wanted.method!r}")
+        return add_gradient_activation(graph, layer, asked), layer, gradient_activation.TEXT
+    if wanted.method == "upward":
+        finer = None if wanted.finer_layer == AUTO else wanted.finer_layer
+        seed = add_gradient_activation(graph, layer, asked)
+        made, fine = add_upward(graph, layers, layer, seed, finer)
+        return made, fine, f"{upward.TEXT} to {fine.tensor}"
+    raise ModelError(
+        f"attribution: there is no method {wanted.method!r}; there are gradient-x-activation, upward, attention-rollout"
+    )

@@ -35,13 +35,13 @@ class Layers:
     def __init__(self, graph: Graph, image: ImageInput, asked: str) -> None:
         """Look at every tensor once. Raises ModelError where the target does not depend on the picture."""
         self.graph, self.image, self.asked = graph, image, asked
-        self.between = _between(graph, image.name, asked)
-        if not self.between:
+        self.nodes = between(graph, image.name, asked)
+        if not self.nodes:
             raise ModelError(
                 f"attribution: {asked!r} does not depend on the picture {image.name!r}: no place in it can explain it"
             )
         self._sight = sight_of(graph, image)
-        self._gates = _gates(self.between, image.name, asked)
+        self._gates = _gates(self.nodes, image.name, asked)
         self._known: dict[str, Places | None] = {}
 
     def gates(self) -> list[Layer]:
@@ -61,7 +61,7 @@ class Layers:
         for layers, least in ((gates, _ENOUGH), (gates, _FEW), (everywhere, _ENOUGH), (everywhere, _FEW), (gates, 1)):
             for layer in reversed(layers):
                 if min(layer.places.rows, layer.places.columns) >= least and self._reaches_target(layer):
-                    return self._noted(layer)
+                    return self._noted(self._last_of_tokens(layer) if layer.places.tokens else layer)
         raise ModelError(
             f"attribution: no layer between {self.image.name!r} and {self.asked!r} has places of the picture; name one "
             f"as attribution.layer: {self._listed()}"
@@ -99,14 +99,15 @@ class Layers:
     def seen_of(self, layer: Layer, tensor: str) -> Bounds | None:
         """Which rows and columns of a layer the elements of another tensor depend on; None where on none."""
         shape = self.graph.value(layer.tensor).shape
-        return look(self.graph, layer.tensor, _own_cells(shape, layer.places), self.between).bounds.get(tensor)
+        return look(self.graph, layer.tensor, _own_cells(shape, layer.places), self.nodes).bounds.get(tensor)
 
     def _all(self) -> list[Layer]:
         found = []
-        for node in self.between:
+        for node in self.nodes:
             name = node.outputs[0]
             if (
-                name != self.asked
+                name  # an output that nobody reads may be absent
+                and name != self.asked
                 and node.op not in _VIEWS
                 and np.issubdtype(self.graph.value(name).dtype, np.floating)
             ):
@@ -123,6 +124,25 @@ class Layers:
         rows, columns = -flat[2:] - flat[:2] + 1  # a pool may leave out the last ones
         return bool(rows > layer.places.rows / 2 and columns > layer.places.columns / 2)
 
+    def _last_of_tokens(self, layer: Layer) -> Layer:
+        """The last tensor with the same tokens through which all goes that the target has of a layer's.
+
+        Where a class token is read, that is the norm in front of the last attention, which only the class token passes
+        by. Before a norm the map would be no map: what does not change when x grows has no gradient along x.
+        """
+        start = _own_cells(self.graph.value(layer.tensor).shape, layer.places)
+        grid = (layer.places.rows, layer.places.columns, layer.places.first)
+        behind = between(self.graph, layer.tensor, self.asked)
+        for other in reversed(self._all()):
+            if other.tensor == layer.tensor:
+                break
+            same = other.places.tokens and (other.places.rows, other.places.columns, other.places.first) == grid
+            if same and self._reaches_target(other):
+                past = [node for node in behind if other.tensor not in node.outputs]
+                if self.asked not in look(self.graph, layer.tensor, start, past).bounds:
+                    return other
+        return layer
+
     def _noted(self, layer: Layer) -> Layer:
         if layer.tensor in self._gates:
             return layer
@@ -130,12 +150,12 @@ class Layers:
         return Layer(layer.tensor, replace(layer.places, note=note))
 
     def _tensor(self, name: str) -> str:
-        if any(name in node.outputs for node in self.between):
+        if any(name in node.outputs for node in self.nodes):
             return name
         module = re.compile(rf"/?{re.escape(name.strip('/'))}([./:]|_\d|$)")
         made = [
             node.outputs[0]
-            for node in self.between
+            for node in self.nodes
             if module.match(node.outputs[0]) or any(module.match(each) for each in node.inputs[1:])
         ]
         if not made:
@@ -171,7 +191,7 @@ def _own_cells(shape: tuple[int, ...], places: Places) -> Bounds:
     return bounds
 
 
-def _between(graph: Graph, source: str, target: str) -> list[Node]:
+def between(graph: Graph, source: str, target: str) -> list[Node]:
     """The nodes on the ways from one tensor to another, as they run."""
     reached, onward = {source}, []
     for node in graph.nodes:
@@ -186,13 +206,13 @@ def _between(graph: Graph, source: str, target: str) -> list[Node]:
     return found[::-1]
 
 
-def _gates(between: list[Node], source: str, target: str) -> set[str]:
+def _gates(nodes: list[Node], source: str, target: str) -> set[str]:
     """The tensors that every way from source to target goes through: as many ways lead through them as there are."""
     before, after = {source: 1}, {target: 1}
-    for node in between:
+    for node in nodes:
         ways = sum(before.get(name, 0) for name in node.inputs)
         before.update(dict.fromkeys((name for name in node.outputs if name), ways))
-    for node in reversed(between):
+    for node in reversed(nodes):
         ways = sum(after.get(name, 0) for name in node.outputs)
         for name in node.inputs:
             after[name] = after.get(name, 0) + ways
