@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from export.attribution import gradient_activation, upward
+from export.attribution import gradient_activation, rollout, upward
 from export.attribution.gradient_activation import add_gradient_activation
 from export.attribution.layers import Layer, Layers
+from export.attribution.rollout import add_rollout
 from export.attribution.target import AskedTensor, Target, asked_tensor
 from export.attribution.upward import add_upward
 from export.graph.graph import Graph
@@ -32,7 +34,7 @@ class Wanted(Protocol):
 def add_attribution(
     graph: Graph, wanted: Wanted, target: Target, image: ImageInput, output_name: str = "attribution"
 ) -> AttributionOutput:
-    """Append the operators of a method to a graph, and its map as an output, float32 rows x columns.
+    """Append the operators of a method to a graph, and its map as an output, float32 rows x columns (leading ones).
 
     Args:
         graph: extended in place; its decisions stay as they are.
@@ -51,20 +53,21 @@ def add_attribution(
     try:
         asked = asked_tensor(graph, target)
         layers = Layers(graph, image, asked.tensor)
-        layer = layers.default() if wanted.layer == AUTO else layers.named(wanted.layer)
-        made, shown, text = _made(graph, wanted, layers, layer, asked)
+        made = _made(graph, wanted, layers, asked)
     except ModelError:
         graph.roll_back(before)
         raise
-    if graph.value(made).dtype != np.float32:
-        made = graph.emit("Cast", made, to=1)
-    graph.rename(made, output_name)
+    tensor, places = made.tensor, made.shown.places
+    if graph.value(tensor).dtype != np.float32:
+        tensor = graph.emit("Cast", tensor, to=1)
+    graph.rename(tensor, output_name)
     graph.outputs.append(output_name)
-    places = shown.places
+    blind = made.text == rollout.TEXT
+    text = made.text if blind else f"{made.text} {asked.note}".strip()
     return AttributionOutput(
         output=output_name,
-        method="; ".join(part for part in (f"{text} {asked.note}".strip(), places.note) if part),
-        layer=layer.tensor,
+        method="; ".join(part for part in (text, places.note) if part),
+        layer=made.asked.tensor,
         target=target.quantity,
         image=image.name,
         rows=places.rows,
@@ -75,21 +78,35 @@ def add_attribution(
         stride_x_px=places.stride_x_px,
         field_y_px=places.field_y_px,
         field_x_px=places.field_x_px,
-        scale=target.scale,
+        scale=1.0 if blind else target.scale,
         target_tensor="" if asked.tensor == target.output else asked.tensor,
         target_index=asked.index,
     )
 
 
-def _made(graph: Graph, wanted: Wanted, layers: Layers, layer: Layer, asked: AskedTensor) -> tuple[str, Layer, str]:
-    """The map's tensor, the layer whose cells it has, and what to call the method."""
-    if wanted.method in (AUTO, "gradient-x-activation"):
-        return add_gradient_activation(graph, layer, asked), layer, gradient_activation.TEXT
-    if wanted.method == "upward":
-        finer = None if wanted.finer_layer == AUTO else wanted.finer_layer
-        seed = add_gradient_activation(graph, layer, asked)
-        made, fine = add_upward(graph, layers, layer, seed, finer)
-        return made, fine, f"{upward.TEXT} to {fine.tensor}"
-    raise ModelError(
-        f"attribution: there is no method {wanted.method!r}; there are gradient-x-activation, upward, attention-rollout"
-    )
+@dataclass(frozen=True)
+class _Made:
+    """A map's tensor, the layer that was asked, the one whose cells the map has, and what to call the method."""
+
+    tensor: str
+    asked: Layer
+    shown: Layer
+    text: str
+
+
+def _made(graph: Graph, wanted: Wanted, layers: Layers, asked: AskedTensor) -> _Made:
+    if wanted.method == "attention-rollout":
+        tensor, tokens = add_rollout(graph, layers)
+        return _Made(tensor, tokens, tokens, rollout.TEXT)
+    if wanted.method not in (AUTO, "gradient-x-activation", "upward"):
+        raise ModelError(
+            f"attribution: there is no method {wanted.method!r}; there are gradient-x-activation, upward and "
+            "attention-rollout"
+        )
+    layer = layers.default() if wanted.layer == AUTO else layers.named(wanted.layer)
+    if wanted.method != "upward":
+        return _Made(add_gradient_activation(graph, layer, asked), layer, layer, gradient_activation.TEXT)
+    finer = None if wanted.finer_layer == AUTO else wanted.finer_layer
+    seed = add_gradient_activation(graph, layer, asked, leading_ones=2)
+    tensor, fine = add_upward(graph, layers, layer, seed, finer)
+    return _Made(tensor, layer, fine, f"{upward.TEXT} to {fine.tensor}")

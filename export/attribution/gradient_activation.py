@@ -12,31 +12,28 @@ from export.reverse.gradient import gradient
 TEXT = "gradient x activation (HiResCAM)"
 
 
-def add_gradient_activation(graph: Graph, layer: Layer, asked: AskedTensor) -> str:
+def add_gradient_activation(graph: Graph, layer: Layer, asked: AskedTensor, leading_ones: int = 0) -> str:
     """The signed map rows x columns of a layer: per cell, the sum over channels of d target / d layer times the layer.
 
-    Of tokens the map holds those that have a place; a class token's part is left out.
+    Of tokens the map holds those that have a place; a class token's part is left out. `leading_ones`, 0 or 2, is how
+    many axes of extent 1 the map has before its rows.
 
     Raises:
         ModelError: the gradient cannot pass an operator (`Impassable`).
     """
     of_layer = gradient(graph, asked.tensor, asked.index, [layer.tensor], full=False)[layer.tensor]
-    product = graph.emit("Mul", of_layer, layer.tensor)
-    return summed_over_channels(graph, product, layer)
-
-
-def summed_over_channels(graph: Graph, product: str, layer: Layer) -> str:
-    """A tensor of a layer's shape as rows x columns, summed over all other axes."""
-    places, rank = layer.places, len(graph.value(product).shape)
+    product, places = graph.emit("Mul", of_layer, layer.tensor), layer.places
+    rank = len(graph.value(product).shape)
+    grid = [1] * leading_ones + [places.rows, places.columns]
     others = [axis for axis in range(rank) if axis not in (places.row_axis, places.column_axis)]
-    axes = graph.constant(np.array(others, np.int64), "channel_axes")
-    cells = graph.emit("ReduceSum", product, axes, keepdims=0) if others else product
-    if places.tokens:
-        count = places.rows * places.columns
-        if count < graph.value(cells).size:
-            start, end = (graph.constant(np.array([at], np.int64)) for at in (places.first, places.first + count))
-            cells = graph.emit("Slice", cells, start, end)
-        return graph.emit("Reshape", cells, graph.constant(np.array([places.rows, places.columns], np.int64), "grid"))
+    kept = int(bool(leading_ones) and others == [0, 1])
+    axes = graph.constant(np.array(others[kept:], np.int64), "channel_axes")
+    cells = graph.emit("ReduceSum", product, axes, keepdims=kept) if others else product
+    if places.tokens and (count := places.rows * places.columns) < graph.value(cells).size:
+        start, end = (graph.constant(np.array([at], np.int64)) for at in (places.first, places.first + count))
+        cells = graph.emit("Slice", cells, start, end)
     if places.row_axis > places.column_axis:
         cells = graph.emit("Transpose", cells, perm=[1, 0])
+    if graph.value(cells).shape != tuple(grid):
+        cells = graph.emit("Reshape", cells, graph.constant(np.array(grid, np.int64), "grid"))
     return cells

@@ -44,9 +44,25 @@ class Layers:
         self._gates = _gates(self.nodes, image.name, asked)
         self._known: dict[str, Places | None] = {}
 
+    def everywhere(self) -> list[Layer]:
+        """Every layer with places, from the picture on."""
+        found = []
+        for node in self.nodes:
+            name = node.outputs[0]
+            if (
+                name  # an output that nobody reads may be absent
+                and name != self.asked
+                and node.op not in _VIEWS
+                and np.issubdtype(self.graph.value(name).dtype, np.floating)
+            ):
+                places = self.places(name)
+                if places is not None and places.rows * places.columns > 1:
+                    found.append(Layer(name, places))
+        return found
+
     def gates(self) -> list[Layer]:
         """Every layer with places through which all goes that the target has of the picture, from the picture on."""
-        return [layer for layer in self._all() if layer.tensor in self._gates]
+        return [layer for layer in self.everywhere() if layer.tensor in self._gates]
 
     def default(self) -> Layer:
         """The last layer with at least three rows and columns that the target depends on in all its places.
@@ -57,7 +73,7 @@ class Layers:
         Raises:
             ModelError: there is none; the message says what there is.
         """
-        everywhere, gates = self._all(), self.gates()
+        everywhere, gates = self.everywhere(), self.gates()
         for layers, least in ((gates, _ENOUGH), (gates, _FEW), (everywhere, _ENOUGH), (everywhere, _FEW), (gates, 1)):
             for layer in reversed(layers):
                 if min(layer.places.rows, layer.places.columns) >= least and self._reaches_target(layer):
@@ -101,21 +117,6 @@ class Layers:
         shape = self.graph.value(layer.tensor).shape
         return look(self.graph, layer.tensor, _own_cells(shape, layer.places), self.nodes).bounds.get(tensor)
 
-    def _all(self) -> list[Layer]:
-        found = []
-        for node in self.nodes:
-            name = node.outputs[0]
-            if (
-                name  # an output that nobody reads may be absent
-                and name != self.asked
-                and node.op not in _VIEWS
-                and np.issubdtype(self.graph.value(name).dtype, np.floating)
-            ):
-                places = self.places(name)
-                if places is not None and places.rows * places.columns > 1:
-                    found.append(Layer(name, places))
-        return found
-
     def _reaches_target(self, layer: Layer) -> bool:
         box = self.seen_of(layer, self.asked)
         if box is None:
@@ -133,7 +134,7 @@ class Layers:
         start = _own_cells(self.graph.value(layer.tensor).shape, layer.places)
         grid = (layer.places.rows, layer.places.columns, layer.places.first)
         behind = between(self.graph, layer.tensor, self.asked)
-        for other in reversed(self._all()):
+        for other in reversed(self.everywhere()):
             if other.tensor == layer.tensor:
                 break
             same = other.places.tokens and (other.places.rows, other.places.columns, other.places.first) == grid
@@ -163,7 +164,7 @@ class Layers:
         return made[-1]
 
     def _listed(self) -> str:
-        layers = self._all()[-_LISTED:]
+        layers = self.everywhere()[-_LISTED:]
         named = [f"{each.tensor} (cells: {each.places.rows} x {each.places.columns})" for each in layers]
         return "there are " + ", ".join(named) if named else "the graph has no layer with places"
 

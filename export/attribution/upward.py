@@ -23,18 +23,14 @@ _PASSING = frozenset({"MaxPool", "AveragePool", "Dropout", "Identity", "Concat",
 
 
 def add_upward(graph: Graph, layers: Layers, layer: Layer, seed: str, finer: str | None) -> tuple[str, Layer]:
-    """Carry the map `seed`, rows x columns of `layer`, up to a finer layer; answers its name and that layer.
+    """Carry the map `seed`, 1 x 1 x rows x columns of `layer`, up to a finer layer; answers its name and that layer.
 
     Raises ModelError where there is no finer layer: see `stages.stages_between`.
     """
     stages = stages_between(layers, layer, finer)
-    places = layer.places
-    at = graph.emit("Reshape", seed, graph.constant(np.array([1, 1, places.rows, places.columns], np.int64)))
     for stage in stages:
-        at = _carried(graph, stage, at)
-    last = stages[-1].finer
-    grid = graph.constant(np.array([last.places.rows, last.places.columns], np.int64), "grid")
-    return graph.emit("Reshape", at, grid), last
+        seed = _carried(graph, stage, seed)
+    return seed, stages[-1].finer
 
 
 def _carried(graph: Graph, stage: Stage, coarse: str) -> str:

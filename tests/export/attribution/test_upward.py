@@ -40,9 +40,10 @@ def _carried(net: Network, seed: np.ndarray, finer: str | None = None) -> np.nda
     graph: Graph = net.graph.copy()
     layers = Layers(graph, net.image, "steering")
     layer = layers.default()
-    made, _ = add_upward(graph, layers, layer, graph.constant(seed.astype(np.float32)), finer)
+    made, _ = add_upward(graph, layers, layer, graph.constant(seed.astype(np.float32)[None, None]), finer)
     graph.outputs.append(made)
-    return Session(graph.to_bytes()).run({PICTURE: picture(net, 5)})[made]
+    fine: np.ndarray = Session(graph.to_bytes()).run({PICTURE: picture(net, 5)})[made][0, 0]
+    return fine
 
 
 def _cells(net: Network) -> tuple[int, int]:
@@ -152,7 +153,7 @@ def test_the_fine_map_in_the_graph_sums_to_the_exact_coarse_one(kind: str) -> No
     sessions = Session(fine.graph.to_bytes()), Session(coarse.graph.to_bytes())
     for seed in range(3):
         found, seeded = (each.run({PICTURE: picture(fine, seed)})["attribution"] for each in sessions)
-        assert found.shape == (contract.rows, contract.columns)
+        assert found.shape == (1, 1, contract.rows, contract.columns)
         total, size = float(seeded.sum(dtype=np.float64)), float(np.abs(seeded).sum())
         assert found.sum(dtype=np.float64) == pytest.approx(total, abs=1e-5 * size)
 

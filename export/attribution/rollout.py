@@ -1,0 +1,127 @@
+"""Attention rollout (Abnar and Zuidema, arXiv 2005.00928): how much of each patch reaches what the head reads, if a
+token were no more than the mean of what it attends to and itself.
+
+It multiplies attention alone, so it knows neither the decision nor its sign: the same picture, the same map, whatever
+the head makes of it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.attribution.bounds import of_cells
+from export.attribution.layers import Layer, Layers
+from export.attribution.sight import RESHAPES, look
+from export.graph.graph import Graph
+from export.graph.values import Node
+from runtime.contracts.errors import ModelError
+
+TEXT = "attention rollout (unsigned shares; tells where the network attends, and nothing of what it decides from it)"
+_FUSED = frozenset({"Attention", "MultiHeadAttention", "QAttention", "PackedAttention", "GroupQueryAttention"})
+_PASSING = RESHAPES | {"Identity", "Cast", "Dropout"}
+
+
+def add_rollout(graph: Graph, layers: Layers) -> tuple[str, Layer]:
+    """The shares of the patches, rows x columns, and the layer whose cells they are.
+
+    Per block the heads are averaged, and half of it is the token itself; the product over blocks is read in the row of
+    the token that the head takes, or in the mean row of those that it averages. It is taken from the head's side, so
+    that every step is a vector times a matrix.
+
+    Raises:
+        ModelError: there is no attention matrix in the graph, or its tokens are not those of the picture.
+    """
+    attentions = _attentions(layers)
+    tokens = graph.value(attentions[-1]).shape[-1]
+    layer, at = _tokens(layers, tokens, attentions)
+    row: NDArray[np.float64] = _read_tokens(layers, at, tokens) * 0.5 ** len(attentions)
+    rank = len(graph.value(attentions[-1]).shape)
+    flow = graph.constant(row.astype(np.float32).reshape(*(1,) * (rank - 1), tokens), "read_tokens")
+    for attention in reversed(attentions):
+        attended = graph.emit("MatMul", flow, attention)
+        leading = graph.constant(np.arange(len(graph.value(attention).shape) - 2), "heads")
+        flow = graph.emit("Add", flow, graph.emit("ReduceMean", attended, leading, keepdims=1))
+    places = layer.places
+    count = places.rows * places.columns
+    flat = graph.emit("Reshape", flow, graph.constant(np.array([tokens], np.int64)))
+    if count < tokens:
+        start, end = (graph.constant(np.array([each], np.int64)) for each in (places.first, places.first + count))
+        flat = graph.emit("Slice", flat, start, end)
+    return graph.emit("Reshape", flat, graph.constant(np.array([places.rows, places.columns], np.int64), "grid")), layer
+
+
+def _attentions(layers: Layers) -> list[str]:
+    """The attention matrices, (heads leading) tokens x tokens, in the order of the blocks."""
+    graph = layers.graph
+    found = [node.outputs[0] for node in layers.nodes if node.op == "Softmax" and _mixes_values(graph, node)]
+    fused = next((node for node in layers.nodes if node.op in _FUSED), None)
+    if fused is not None:
+        raise ModelError(
+            f"attribution: {fused.describe()} keeps its attention to itself, and attention-rollout needs the matrix; "
+            "export the network with attention written out (torch: softmax(q @ k.T) @ v in place of "
+            "scaled_dot_product_attention's fused form; transformers: attn_implementation='eager')"
+        )
+    if not found:
+        raise ModelError(
+            "attribution: attention-rollout finds no Softmax whose result is multiplied with values; it is for "
+            "transformers: use gradient-x-activation"
+        )
+    shapes = [graph.value(name).shape for name in found]
+    for name, shape in zip(found, shapes, strict=True):
+        if shape[-2:] != shapes[-1][-2:] or shape[-1] != shape[-2] or len(shape) != len(shapes[-1]):
+            raise ModelError(
+                f"attribution: attention-rollout needs attention among the same tokens in every block; {name!r} has "
+                f"the shape {list(shape)} and the last one {list(shapes[-1])}; use gradient-x-activation"
+            )
+    return found
+
+
+def _mixes_values(graph: Graph, node: Node) -> bool:
+    shape, axis = graph.value(node.outputs[0]).shape, int(node.attributes.get("axis", -1))
+    if len(shape) < 2 or axis % len(shape) != len(shape) - 1:
+        return False
+    names = [node.outputs[0]]
+    while names:
+        name = names.pop()
+        for consumer in graph.consumers(name):
+            if consumer.op == "MatMul" and consumer.inputs[0] == name and consumer.inputs[1] not in graph.constants:
+                return True
+            if consumer.op in _PASSING:
+                names.append(consumer.outputs[0])
+    return False
+
+
+def _tokens(layers: Layers, tokens: int, attentions: list[str]) -> tuple[Layer, Layer]:
+    """A layer that tells where the tokens lie, and the last one behind the attention that holds them all."""
+    graph, order = layers.graph, [node.outputs[0] for node in layers.nodes]
+    placed = [
+        each
+        for each in layers.everywhere()
+        if each.places.tokens and graph.value(each.tensor).shape[each.places.row_axis] == tokens
+    ]
+    if not placed:
+        raise ModelError(
+            f"attribution: the attention is among {tokens} tokens, and no layer has so many with places in the picture; "
+            "use gradient-x-activation"
+        )
+    last = order.index(attentions[-1])
+    behind = [each for each in placed if order.index(each.tensor) > last]
+    return placed[-1], (behind or placed)[-1]
+
+
+def _read_tokens(layers: Layers, layer: Layer, tokens: int) -> NDArray[np.float64]:
+    """What part each token has in what the head reads: one class token, or the mean of those that it averages."""
+    graph, tensor = layers.graph, layer.tensor
+    shape = graph.value(tensor).shape
+    size = [1] * len(shape)
+    size[layer.places.row_axis] = tokens
+    index = np.arange(tokens).reshape(size)
+    box = look(graph, tensor, of_cells(shape, index, np.zeros_like(index)), layers.nodes).bounds.get(layers.asked)
+    first, last = 0, tokens - 1
+    if box is not None:
+        ends = box.reshape(4, -1).min(axis=1)
+        first, last = int(ends[0]), int(-ends[2])
+    row = np.zeros(tokens)
+    row[first : last + 1] = 1.0 / (last + 1 - first)
+    return row
