@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 
 from export.attribution.bounds import of_cells
 from export.attribution.layers import Layer, Layers
-from export.attribution.sight import RESHAPES, look
+from export.attribution.sight import ELEMENTWISE, RESHAPES, look
 from export.graph.graph import Graph
 from export.graph.values import Node
 from runtime.contracts.errors import ModelError
 
 TEXT = "attention rollout (unsigned shares; tells where the network attends, and nothing of what it decides from it)"
-_FUSED = frozenset({"Attention", "MultiHeadAttention", "QAttention", "PackedAttention", "GroupQueryAttention"})
-_PASSING = RESHAPES | {"Identity", "Cast", "Dropout"}
 
 
 def add_rollout(graph: Graph, layers: Layers) -> tuple[str, Layer]:
@@ -55,17 +53,10 @@ def _attentions(layers: Layers) -> list[str]:
     """The attention matrices, (heads leading) tokens x tokens, in the order of the blocks."""
     graph = layers.graph
     found = [node.outputs[0] for node in layers.nodes if node.op == "Softmax" and _mixes_values(graph, node)]
-    fused = next((node for node in layers.nodes if node.op in _FUSED), None)
-    if fused is not None:
-        raise ModelError(
-            f"attribution: {fused.describe()} keeps its attention to itself, and attention-rollout needs the matrix; "
-            "export the network with attention written out (torch: softmax(q @ k.T) @ v in place of "
-            "scaled_dot_product_attention's fused form; transformers: attn_implementation='eager')"
-        )
     if not found:
         raise ModelError(
-            "attribution: attention-rollout finds no Softmax whose result is multiplied with values; it is for "
-            "transformers: use gradient-x-activation"
+            "attribution: attention-rollout finds no Softmax whose result is multiplied with values; export a "
+            "transformer with its attention written out (softmax(q @ k.T) @ v); others take gradient-x-activation"
         )
     shapes = [graph.value(name).shape for name in found]
     for name, shape in zip(found, shapes, strict=True):
@@ -87,7 +78,7 @@ def _mixes_values(graph: Graph, node: Node) -> bool:
         for consumer in graph.consumers(name):
             if consumer.op == "MatMul" and consumer.inputs[0] == name and consumer.inputs[1] not in graph.constants:
                 return True
-            if consumer.op in _PASSING:
+            if consumer.op in ELEMENTWISE | RESHAPES:
                 names.append(consumer.outputs[0])
     return False
 
@@ -102,8 +93,8 @@ def _tokens(layers: Layers, tokens: int, attentions: list[str]) -> tuple[Layer, 
     ]
     if not placed:
         raise ModelError(
-            f"attribution: the attention is among {tokens} tokens, and no layer has so many with places in the picture; "
-            "use gradient-x-activation"
+            f"attribution: the attention is among {tokens} tokens, and no layer has so many with places in the "
+            "picture; use gradient-x-activation"
         )
     last = order.index(attentions[-1])
     behind = [each for each in placed if order.index(each.tensor) > last]

@@ -9,6 +9,7 @@ pytest.importorskip("onnx", reason="export needs the extra 'export'")
 
 from export.attribution.add import add_attribution
 from export.attribution.target import Target
+from export.graph.graph import Graph
 from export.session import Session
 from runtime.contracts.errors import ModelError
 from tests.export.attribution.networks import PICTURE, Network, pilot_like, transformer_like
@@ -56,6 +57,32 @@ def test_a_head_that_averages_only_the_patches_is_read_so() -> None:
     answer = Session(net.graph.to_bytes()).run({PICTURE: picture(net, 1)})
     expected = _by_the_paper([answer[name].astype(np.float64) for name in names])[1:, 1:].mean(axis=0)
     np.testing.assert_allclose(answer["attribution"], expected.reshape(3, 5), rtol=1e-4)
+
+
+def test_attention_that_a_file_holds_as_one_standard_operator_is_read_too() -> None:
+    """Opset 23 defines it by smaller operators, as which the graph is read."""
+    net = Network(24, 40, 14)
+    net.graph.opset = 23
+    before = net.patches(8, 16, class_token=False)
+    projected = []
+    for _ in range(3):
+        net.at = before
+        projected.append(net.dense(16))
+    net.at = net.graph.emit("Attention", *projected, q_num_heads=2, kv_num_heads=2)
+    net.op("Add", before)
+    net.at = net.graph.emit("ReduceMean", net.at, net.graph.constant(np.array([1], np.int64)), keepdims=0)
+    net.dense(1)
+    graph = Graph.load(net.done().to_bytes(), "one operator")
+    add_attribution(graph, ROLLOUT, Target("steering"), net.image)
+    net.graph.outputs += projected[:2]
+    query, key = (
+        Session(net.graph.to_bytes()).run({PICTURE: picture(net, 1)})[name].reshape(15, 2, 8).transpose(1, 0, 2)
+        for name in projected[:2]
+    )
+    scores = np.exp(query.astype(np.float64) @ key.transpose(0, 2, 1) / np.sqrt(8))
+    expected = _by_the_paper([(scores / scores.sum(axis=-1, keepdims=True))[None]]).mean(axis=0)
+    found = Session(graph.to_bytes()).run({PICTURE: picture(net, 1)})["attribution"]
+    np.testing.assert_allclose(found, expected.reshape(3, 5), rtol=1e-4)
 
 
 def test_a_network_without_attention_is_refused() -> None:
