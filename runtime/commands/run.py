@@ -67,6 +67,11 @@ def describe(summary: DriveSummary) -> str:
     ]
     if summary.stopped_by:
         lines.append(f"stopped   by {summary.stopped_by}")
+    if summary.key_made:
+        lines.append(
+            f"key       this vehicle's first signing key was made in {summary.key_made}; keep its signing.pub "
+            "elsewhere, for whoever is to verify its drives"
+        )
     if summary.warning:
         lines.append(f"warning   {summary.warning}")
     return "\n".join([*lines, f"next      sightline replay {summary.drive}"])

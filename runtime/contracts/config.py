@@ -84,6 +84,7 @@ class RecordConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     link_mib: Annotated[int, Meta(ge=1, le=8192)] = 128
     credit: Annotated[int, Meta(ge=1, le=10_000)] = 32
     picture_slots: Annotated[int, Meta(ge=1, le=1024)] = 32
+    key_dir: str | None = None  # None: `sightline/keys` under XDG_DATA_HOME
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

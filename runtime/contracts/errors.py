@@ -8,7 +8,8 @@ SightlineError           could not do it: exit code 2
 ├── ExportError          an export is refused by its own gates, or cannot be written
 ├── EngineError          a back-end cannot run the model on this machine
 ├── LinkError            a socket, endpoint or shared-memory ring cannot be used
-└── RecordError          a drive cannot be written or read
+├── RecordError          a drive cannot be written or read
+└── SealError            a signing key or a seal cannot be used
 
 Every message says what happened, where, with which value, and how to mend it.
 """
@@ -60,3 +61,7 @@ class LinkError(SightlineError):
 
 class RecordError(SightlineError):
     """A drive cannot be written or read."""
+
+
+class SealError(SightlineError):
+    """A signing key or a seal cannot be used."""

@@ -258,6 +258,17 @@ class Stored(msgspec.Struct, frozen=True):
     messages: int  # how many messages before this mark belong to it
 
 
+class SealHead(msgspec.Struct, frozen=True):
+    """The newest seal of a drive's chain. Whoever keeps it can tell later that nothing was cut off before it."""
+
+    drive_id: str
+    number: int  # of the seal, from 0
+    seal_sha256: str  # of the seal's payload, which names the seal before it
+    key_id: str
+    segment: int | None  # the segment that was sealed; None: the drive was closed
+    closes: bool = False
+
+
 class Health(msgspec.Struct, frozen=True):
     """A process's own account, about once a second: counters since its start and its newest tie of the clocks."""
 

@@ -68,6 +68,9 @@ STORED = Topic("/ledger/stored", messages.Stored, "sightline.Stored", "json", "e
 TRUTH = Topic("/truth", messages.GroundTruth, "sightline.GroundTruth", "json", "every simulated frame", 2)
 EVENT = Topic("/event", messages.Event, "foxglove.Log", "json", "an event", 20)
 HEALTH = Topic("/health", messages.Health, "sightline.Health", "json", "1 Hz a process", 2)
+SEAL_HEAD = Topic(
+    "/seal/head", messages.SealHead, "sightline.SealHead", "json", "a seal", 20, recorded=False
+)  # the record cannot hold what vouches for it
 
 TOPICS: tuple[Topic, ...] = (
     HEADER,
@@ -84,6 +87,7 @@ TOPICS: tuple[Topic, ...] = (
     EVENT,
     HEALTH,
     CLOSING,
+    SEAL_HEAD,
 )
 
 _BY_NAME = {topic.name: topic for topic in TOPICS if "{camera}" not in topic.name}

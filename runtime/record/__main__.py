@@ -18,7 +18,7 @@ import zmq
 
 from runtime.bus.publisher import Publisher
 from runtime.contracts.clock import SystemClock
-from runtime.contracts.errors import ExitCode, LinkError, SightlineError
+from runtime.contracts.errors import ExitCode, LinkError, SealError, SightlineError
 from runtime.contracts.topics import PICTURE
 from runtime.contracts.units import NS_PER_MS
 from runtime.record.drive import open_drive
@@ -26,6 +26,8 @@ from runtime.record.pictures import PictureEncoder
 from runtime.record.recorder import Recorder
 from runtime.record.segment import segment_files
 from runtime.record.store import DriveStore
+from runtime.seal.chain import DriveSealer
+from runtime.seal.keys import key_dir_of, load_key
 from runtime.supervise.plan import RunPlan, read_plan
 
 _IDLE_MS = 1000
@@ -59,12 +61,24 @@ def _mend(plan: RunPlan) -> None:
     """Nobody drives any more: declare the open end, where the drive did not close its record, and seal."""
     drive_dir = Path(plan.drive_dir)
     closed = segment_files(drive_dir) and open_drive(drive_dir).closing() is not None
-    store = DriveStore(drive_dir, plan.session, plan.config.record)
+    signer, unsigned = _signer(plan)
+    store = DriveStore(drive_dir, plan.session, plan.config.record, signer)
     pictures = PictureEncoder(_to_nobody, plan.config.record.jpeg_quality)
     recorder = Recorder(plan, store, pictures, clock=SystemClock(), reply=_to_nobody, publish=_to_nobody)
     if not closed:
         recorder.end_open("the driving process and the recorder ended without a farewell")
     store.close()
+    if unsigned:
+        raise SealError(unsigned)
+
+
+def _signer(plan: RunPlan) -> tuple[DriveSealer | None, str]:
+    """What signs the drive. A record without signatures is worth more than none: where the key that was there when the
+    run began is not to be had any more, why."""
+    try:
+        return DriveSealer(Path(plan.drive_dir), load_key(key_dir_of(plan.config.record.key_dir))), ""
+    except SealError as error:
+        return None, f"the record is not signed: {error}"
 
 
 def _to_nobody(_: object) -> None:
@@ -72,7 +86,8 @@ def _to_nobody(_: object) -> None:
 
 
 def _record(plan: RunPlan, parent_pid: int) -> None:
-    store = DriveStore(Path(plan.drive_dir), plan.session, plan.config.record)
+    signer, unsigned = _signer(plan)
+    store = DriveStore(Path(plan.drive_dir), plan.session, plan.config.record, signer)
     stopping = _termination()
     context = zmq.Context(io_threads=1)
     router = _router(context, plan)
@@ -84,7 +99,9 @@ def _record(plan: RunPlan, parent_pid: int) -> None:
         with contextlib.suppress(zmq.ZMQError):  # nobody of that name is there, or its queue is full: it greets again
             router.send_multipart((name, data), zmq.DONTWAIT)
 
-    recorder = Recorder(plan, store, pictures, clock=SystemClock(), reply=reply, publish=publisher.publish)
+    recorder = Recorder(
+        plan, store, pictures, clock=SystemClock(), reply=reply, publish=publisher.publish, unsigned=unsigned
+    )
     try:
         _loop(router, recorder, stopping, parent_pid)
         store.close()

@@ -9,7 +9,7 @@ from runtime.contracts.clock import Clock
 from runtime.contracts.errors import LinkError, RecordError
 from runtime.contracts.link import Acknowledge, Finish, Finished, Hello, LossNotice, MessageSet, Payload, ToDrive
 from runtime.contracts.messages import Event, Gap, timestamp
-from runtime.contracts.topics import EVENT, GAP, HEADER, Topic, find_topic
+from runtime.contracts.topics import EVENT, GAP, HEADER, SEAL_HEAD, Topic, find_topic
 from runtime.contracts.units import NS_PER_MS
 from runtime.record.pictures import PictureEncoder
 from runtime.record.store import DriveStore
@@ -33,6 +33,7 @@ class Recorder:
         clock: Clock,
         reply: Callable[[bytes], None],
         publish: Callable[[Payload], None],
+        unsigned: str = "",
     ) -> None:
         self._session, self._config, self._store = plan.session, plan.config.record, store
         self._pictures, self._clock = pictures, clock
@@ -45,6 +46,7 @@ class Recorder:
         self._greeted = False
         self._ring_named = False
         self._announced = store.recovered is None
+        self._unsigned = unsigned  # why nothing is signed; said once, when there is a record to say it in
         self.rejected = 0
         self.finished = False
 
@@ -94,6 +96,7 @@ class Recorder:
     def check_sealed(self) -> None:
         """Once the last segment is sealed, say so to the drive. Raises RecordError where one cannot be, at the end."""
         sealing = self._store.sealing()
+        self._tell_heads()
         error = self._store.seal_error
         if error is not None and self.finishing:
             raise error
@@ -101,8 +104,14 @@ class Recorder:
             self._told_unsealed = True
             self.say(4, "recorder.not-sealed", str(error))
         if self.finishing and not self.finished and not sealing:
+            self._store.finish()
             self.finished = True
+            self._tell_heads()
             self._answer(Finished(self._session))
+
+    def _tell_heads(self) -> None:
+        for head in self._store.take_heads():
+            self._publish(Payload(SEAL_HEAD.name, -1, 0, self._clock.utc_ns(), SEAL_HEAD.encode(head)))
 
     def say(self, level: int, kind: str, text: str) -> None:
         """Write an event of the recorder's own into the record."""
@@ -233,6 +242,9 @@ class Recorder:
 
     def _announce(self) -> None:
         """Say in the record, once, that this recorder took up what another one left."""
+        if self._unsigned:
+            unsigned, self._unsigned = self._unsigned, ""
+            self.say(4, "recorder.not-signed", unsigned)
         recovered = self._store.recovered
         if self._announced or recovered is None:
             return

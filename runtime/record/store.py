@@ -9,11 +9,12 @@ from pathlib import Path
 
 from runtime.contracts.config import RecordConfig
 from runtime.contracts.errors import RecordError
-from runtime.contracts.messages import Header, Stored
+from runtime.contracts.messages import Header, SealHead, Stored
 from runtime.contracts.topics import HEADER, STORED, Topic
 from runtime.contracts.units import NS_PER_S
 from runtime.record.journal import Journal, Survey, survey, sync_directory
 from runtime.record.segment import TEMPORARY, journal_path, read_header, read_note, seal, sealed_path, segment_files
+from runtime.seal.chain import DriveSealer
 
 _MIB = 1024 * 1024
 _LATEST_NS = 2**63 - 1  # MCAP's times have 64 bits without a sign, many readers' 63
@@ -30,12 +31,17 @@ class Recovered:
 
 
 class DriveStore:
-    """Writes one drive. Methods raise RecordError where the disk refuses, after which the store is of no more use."""
+    """Writes one drive. Methods raise RecordError where the disk refuses, after which the store is of no more use.
 
-    def __init__(self, drive_dir: Path, session: str, config: RecordConfig) -> None:
+    `signer` signs each segment; without one they are rewritten and not signed.
+    """
+
+    def __init__(self, drive_dir: Path, session: str, config: RecordConfig, signer: DriveSealer | None = None) -> None:
         self._dir, self._session, self._config = drive_dir, session, config
         self._sealer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="seal")
-        self._seals: list[Future[Path]] = []
+        self._seals: list[Future[SealHead | None]] = []
+        self._signer = signer
+        self._heads: list[SealHead] = []
         self._journal: Journal | None = None
         self._in_set = 0
         self._index = 0
@@ -115,7 +121,7 @@ class DriveStore:
 
     def sealing(self) -> bool:
         """Whether journals are still being sealed. One that could not be is in `seal_error`; it stays readable."""
-        waiting: list[Future[Path]] = []
+        waiting: list[Future[SealHead | None]] = []
         for future in self._seals:
             if future.done():
                 self._outcome(future)
@@ -124,12 +130,31 @@ class DriveStore:
         self._seals = waiting
         return bool(waiting)
 
+    def take_heads(self) -> list[SealHead]:
+        """The seals that were made since this was last asked, in their order."""
+        heads, self._heads = self._heads, []
+        return heads
+
+    def finish(self) -> None:
+        """Once nothing is being sealed any more: sign that the drive ends here. Raises RecordError."""
+        if self._signer is None or self.seal_error is not None:
+            return
+        try:
+            head = self._signer.close()
+        except OSError as error:
+            raise self._refused(error) from error
+        if head is not None:
+            self._heads.append(head)
+
     def close(self) -> None:
-        """Wait for the last seal. Raises RecordError where one failed; its journal stays readable."""
+        """Wait for the last seal and close the chain. Raises RecordError where a seal failed; its journal stays
+        readable.
+        """
         self._sealer.shutdown(wait=True)
         self.sealing()
         if self.seal_error is not None:
             raise self.seal_error
+        self.finish()
 
     def _active(self, log_time_ns: int, publish_time_ns: int) -> Journal:
         if self._journal is None:
@@ -154,11 +179,23 @@ class DriveStore:
         self.sealing()
         while len(self._seals) >= _SEALS_UNDER_WAY:
             self._outcome(self._seals.pop(0))
-        self._seals.append(self._sealer.submit(seal, self._dir, index, recovered=recovered))
+        self._seals.append(self._sealer.submit(self._rewrite_and_sign, index, recovered=recovered))
 
-    def _outcome(self, future: Future[Path]) -> None:
+    def _rewrite_and_sign(self, index: int, *, recovered: bool) -> SealHead | None:
+        seal(self._dir, index, recovered=recovered)
+        return None if self._signer is None else self._signer.seal_segment(index, recovered=recovered)
+
+    def _sign_late(self, index: int, *, recovered: bool) -> SealHead | None:
+        assert self._signer is not None
+        return self._signer.seal_segment(index, recovered=recovered, late=True)
+
+    def _outcome(self, future: Future[SealHead | None]) -> None:
         error = future.exception()
-        if error is not None:
+        if error is None:
+            head = future.result()
+            if head is not None:
+                self._heads.append(head)
+        else:
             why = error.strerror if isinstance(error, OSError) else error
             self.seal_error = RecordError(
                 f"a segment of {self._dir} could not be sealed: {why}; its journal stays, and is readable as it is"
@@ -183,6 +220,8 @@ class DriveStore:
                 note = read_note(file.path)
                 if note.sets:
                     self._took_up(note.session, note.last_set)
+                if self._signer is not None and self._signer.unsealed([file.index]):
+                    self._seals.append(self._sealer.submit(self._sign_late, file.index, recovered=note.recovered))
                 continue
             found = survey(file.path)
             journals += 1

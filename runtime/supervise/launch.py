@@ -20,6 +20,7 @@ from runtime.contracts.worth import read_worth, report_path
 from runtime.driving.progress import Progress, parse
 from runtime.engines.open import find_plan
 from runtime.record.drive import Drive, LedgerTotals, open_drive
+from runtime.seal.keys import ensure_key, key_dir_of, rotation_files
 from runtime.supervise.plan import CONFIG_NAME, ENGINE_PLAN_NAME, MODEL_NAME, make_plan, make_run_dir
 from runtime.supervise.run import DRIVING, supervise
 from runtime.supervise.supervisor import Restart, RunResult
@@ -44,6 +45,8 @@ class DriveSummary(msgspec.Struct, frozen=True):
     restarts: tuple[Restart, ...]
     stopped_by: str | None = None  # the signal that ended it early
     warning: str = ""
+    key_id: str = ""  # of the key that signed the record
+    key_made: str = ""  # the folder where that key was made, where this run made it
 
 
 def run_drive(
@@ -56,6 +59,8 @@ def run_drive(
     """
     _refuse_wrong_model(Path(config.model))
     engine_plan = find_plan(config.engine, Path(config.model))
+    key_dir = key_dir_of(config.record.key_dir)
+    key, key_is_new = ensure_key(key_dir)
     clock = SystemClock()
     drive_id = new_drive_id(clock.utc_ns())
     drive_dir = out / drive_id
@@ -77,7 +82,7 @@ def run_drive(
             pacing=pacing,
             config=config,
         )
-        _furnish(drive_dir, config, engine_plan)
+        _furnish(drive_dir, config, engine_plan, key_dir)
     except SightlineError:
         shutil.rmtree(run_dir, ignore_errors=True)
         raise
@@ -87,7 +92,8 @@ def run_drive(
         # The drive's own copies are gone: name the files that they were made of.
         error = (newest[0].error or _death(result)).replace(str(plan.model_path), config.model)
         raise SightlineError(error.replace(str(plan.engine_plan_path), str(engine_plan)))
-    return _summary(drive_dir, drive_id, newest[0], result)
+    summary = _summary(drive_dir, drive_id, newest[0], result)
+    return msgspec.structs.replace(summary, key_id=key.key_id, key_made=str(key_dir) if key_is_new else "")
 
 
 def _refuse_wrong_model(path: Path) -> None:
@@ -97,7 +103,7 @@ def _refuse_wrong_model(path: Path) -> None:
     read_worth(path, manifest)
 
 
-def _furnish(drive_dir: Path, config: Config, engine_plan: Path | None) -> None:
+def _furnish(drive_dir: Path, config: Config, engine_plan: Path | None, key_dir: Path) -> None:
     """Make the drive's folder with its own copies of model, report and plan (where there is one) and configuration."""
     try:
         drive_dir.mkdir(parents=True)
@@ -107,6 +113,8 @@ def _furnish(drive_dir: Path, config: Config, engine_plan: Path | None) -> None:
             shutil.copyfile(report, report_path(drive_dir / MODEL_NAME))
         if engine_plan is not None:
             shutil.copyfile(engine_plan, drive_dir / ENGINE_PLAN_NAME)
+        for statement in rotation_files(key_dir):  # whoever knows an older key is led to this one
+            shutil.copyfile(statement, drive_dir / statement.name)
         resolved = msgspec.structs.replace(config, model=MODEL_NAME)
         (drive_dir / CONFIG_NAME).write_text(dump_config(resolved), encoding="utf-8")
     except OSError as error:

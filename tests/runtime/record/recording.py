@@ -20,6 +20,7 @@ from runtime.contracts.messages import Disposition, Header, Tensor, TensorSet
 from runtime.contracts.source import Picture
 from runtime.contracts.topics import GAP, HEADER, LEDGER, MODEL_INPUT, STORED
 from runtime.record.drive import Drive
+from runtime.seal.keys import default_key_dir, ensure_key
 from runtime.supervise.plan import RunPlan, make_plan, make_run_dir, write_plan
 
 UTC_ORIGIN_NS = 1_700_000_000_000_000_000
@@ -72,6 +73,7 @@ def a_picture(sequence: int, height: int = 48, width: int = 64) -> Picture:
 
 def a_plan(drive_dir: Path, record: RecordConfig) -> RunPlan:
     drive_dir.mkdir(parents=True, exist_ok=True)
+    ensure_key(default_key_dir())  # as a run does before its first drive
     return make_plan(
         drive_id="drive",
         drive_dir=drive_dir,

@@ -1,0 +1,195 @@
+"""A drive held against its seals."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from review.verify.plain_file import hash_plain, is_plain
+from review.verify.report import Finding, Level, Verification
+from review.verify.seals import FoundSeal, FoundSeals, read_seals
+from review.verify.segments import SegmentCheck
+from runtime.contracts.errors import RecordError
+from runtime.seal.statement import KEY_PREFIX, LEAVES_SUFFIX, SEAL_SUFFIX, ClosingSeal, SegmentSeal, leaves_name
+
+_LARGEST_SHOWN = 1000
+_SEGMENT_FILE = re.compile(r"segment-(\d{4,})\.mcap(\.journal)?")
+_HEAD = re.compile(r"(?:(\d+):)?([0-9a-f]{64})")
+
+
+@dataclass(frozen=True)
+class KeptHead:
+    """A seal that somebody kept elsewhere; `number` None: it is not known."""
+
+    number: int | None
+    sha256: str
+
+
+def parse_head(text: str) -> KeptHead:
+    """A head as it was published (the JSON of `/seal/head`, or a file that holds it) or as NUMBER:SHA256.
+
+    Raises RecordError.
+    """
+    match = _HEAD.fullmatch(text.strip().lower())
+    if match:
+        return KeptHead(None if match.group(1) is None else int(match.group(1)), match.group(2))
+    try:
+        path = Path(text)
+        fields = json.loads(path.read_bytes() if is_plain(path) else text)
+        number, sha256 = fields["number"], fields["seal_sha256"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise RecordError(
+            f"the head {text[:80]!r} is none: give NUMBER:SHA256, or the JSON that /seal/head published, or its file"
+        ) from error
+    if not isinstance(number, int) or not isinstance(sha256, str):
+        raise RecordError(f"the head {text[:80]!r} names no seal")
+    return KeptHead(number, sha256)
+
+
+def verify_drive(
+    folder: Path,
+    trusted: Iterable[bytes],
+    head: KeptHead | None = None,
+    on_segment: Callable[[int], object] = lambda _: None,
+) -> Verification:
+    """Hold every byte of a drive's folder against its seals.
+
+    Args:
+        folder: the drive.
+        trusted: the public keys (32 bytes each) that are known to be the vehicle's, from elsewhere than the drive.
+        head: a seal that must be among them.
+        on_segment: called with the number of bytes of each segment that was gone through.
+
+    Raises:
+        RecordError: the folder is no drive, or the disk does not give a file.
+    """
+    began = time.perf_counter()
+    try:
+        names = sorted(entry.name for entry in folder.iterdir())
+    except OSError as error:
+        raise RecordError(f"the drive {folder} cannot be read: {error.strerror}; give a drive's folder") from error
+    if not any(_SEGMENT_FILE.fullmatch(name) or name.endswith(SEAL_SUFFIX) for name in names):
+        raise RecordError(f"{folder} is no drive: it holds neither a segment nor a seal")
+    sealed = read_seals(folder, names, trusted)
+    check = _Check(folder, names, sealed, on_segment)
+    findings = [*sealed.findings, *check.findings(), *_against(head, sealed)]
+    segments = check.segments
+    first = min((one.first_log_time_ns for one in segments if one.messages), default=0)
+    last = max((one.last_log_time_ns for one in segments if one.messages), default=0)
+    newest = sealed.seals[-1] if sealed.seals else None
+    wall_s = time.perf_counter() - began
+    return Verification(
+        drive=str(folder),
+        drive_id=sealed.drive_id,
+        verdict="damaged" if findings else "intact",
+        findings=tuple(findings[:_LARGEST_SHOWN]),
+        findings_left_out=max(0, len(findings) - _LARGEST_SHOWN),
+        level=check.level,
+        segments=len(segments),
+        messages=sum(one.messages for one in segments),
+        gaps=sum(len(one.gaps) for one in segments),
+        key_ids=tuple(sorted({one.seal.key_id for one in sealed.seals})),
+        head="" if newest is None else f"{newest.seal.number}:{newest.sha256}",
+        ended=newest.seal.ended if newest is not None and isinstance(newest.seal, ClosingSeal) else "",
+        sealed_late=tuple(one.segment for one in segments if one.late),
+        duration_s=(last - first) / 1e9,
+        size_bytes=sum(one.file.size_bytes for one in segments),
+        wall_s=wall_s,
+        realtime_factor=(last - first) / 1e9 / wall_s if wall_s > 0 else 0.0,
+    )
+
+
+class _Check:
+    """Goes through the folder."""
+
+    def __init__(self, folder: Path, names: list[str], sealed: FoundSeals, on_segment: Callable[[int], object]) -> None:
+        self._folder, self._names, self._sealed, self._on_segment = folder, names, sealed, on_segment
+        self.segments = tuple(one.seal for one in sealed.seals if isinstance(one.seal, SegmentSeal))
+        self.level: Level = "messages"
+
+    def findings(self) -> Iterator[Finding]:
+        """All that is not as it was sealed, but for the seals themselves."""
+        hashes = {one.file.sha256: one.file_name for one in self.segments}
+        for seal in self.segments:
+            others = {sha256: name for sha256, name in hashes.items() if name != seal.file_name}
+            check = SegmentCheck(self._folder, seal, others)
+            yield from check.findings()
+            self._on_segment(seal.file.size_bytes)
+            if not check.by_message:
+                self.level = "files"
+        yield from self._other_files()
+        yield from self._unsealed()
+        yield from self._end()
+
+    def _other_files(self) -> Iterator[Finding]:
+        for seal in self.segments:
+            for name, was in seal.files.items():
+                path = self._folder / name
+                if not is_plain(path):
+                    yield Finding("file-missing", name, "it is not there; it was when the drive was sealed")
+                elif hash_plain(path) != was:
+                    yield Finding("file-changed", name, "it is not as it was sealed")
+
+    def _unsealed(self) -> Iterator[Finding]:
+        """What lies in the folder and no seal speaks of."""
+        covered = {one.name for one in self._sealed.seals} | {one.file for one in self._sealed.findings}
+        for seal in self.segments:
+            covered |= {seal.file_name, leaves_name(seal.segment), *seal.files}
+        for name in self._names:
+            if name in covered:
+                continue
+            match = _SEGMENT_FILE.fullmatch(name)
+            if match and match.group(2):
+                text = "a segment that was never finished: its recorder died, and none has taken it up since"
+                yield Finding("journal-open", name, text, segment=int(match.group(1)))
+            elif match:
+                text = "no seal speaks of this segment: it was put here, or its seal was taken away"
+                yield Finding("segment-unsealed", name, text, segment=int(match.group(1)))
+            elif not (name.startswith(KEY_PREFIX) and self._is_used(name)):
+                kind = "its seal is not there" if name.endswith(LEAVES_SUFFIX) else "no seal speaks of it"
+                yield Finding("file-foreign", name, f"{kind}: it does not belong to the record")
+
+    def _is_used(self, name: str) -> bool:
+        """Whether it is the public key of a seal, shown after the first one: a key was changed in mid-drive."""
+        return any(name.startswith(f"{KEY_PREFIX}{one.seal.key_id[:16]}.") for one in self._sealed.seals)
+
+    def _end(self) -> Iterator[Finding]:
+        indices = {one.segment for one in self.segments}
+        for index in sorted(set(range(max(indices, default=-1) + 1)) - indices):
+            name = f"segment-{index:04d}{SEAL_SUFFIX}"
+            if name not in self._names:
+                yield Finding("seal-missing", name, f"segment {index} has no seal", segment=index)
+        newest = self._sealed.seals[-1] if self._sealed.seals else None
+        if newest is None:
+            text = "no seal holds: whether this is what was recorded cannot be told"
+            yield Finding("seal-missing", self._folder.name, text)
+        elif not isinstance(newest.seal, ClosingSeal):
+            text = (
+                f"the chain ends with seal {newest.seal.number}, which does not close the drive: the rest was cut off, "
+                "or the recorder died and none has taken up its drive since"
+            )
+            yield Finding("tail-cut", newest.name, text)
+        elif newest.seal.segments != len(indices):
+            text = f"the drive was closed with {newest.seal.segments} segments, and {len(indices)} have a seal"
+            yield Finding("segment-missing", newest.name, text)
+
+
+def _against(head: KeptHead | None, sealed: FoundSeals) -> Iterator[Finding]:
+    if head is None or any(_is(head, one) for one in sealed.seals):
+        return
+    newest = sealed.seals[-1].seal.number if sealed.seals else -1
+    shown = head.sha256 if head.number is None else f"{head.number}:{head.sha256}"
+    if head.number is not None and head.number > newest:
+        text = f"the head {shown} lies behind the last seal of the folder ({newest}): the rest was cut off"
+        yield Finding("tail-cut", "", text)
+    else:
+        text = f"no seal of the folder is the head {shown}: the tail was cut off, or the record was made anew"
+        yield Finding("head-unknown", "", text)
+
+
+def _is(head: KeptHead, one: FoundSeal) -> bool:
+    return one.sha256 == head.sha256 and head.number in (None, one.seal.number)

@@ -1,0 +1,35 @@
+"""The stand-alone verifier's command."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from review.verify.drive import parse_head, verify_drive
+from review.verify.find import find_sealed
+from review.verify.words import words
+from runtime.contracts.errors import RecordError
+from runtime.seal.envelope import EnvelopeError, parse_public_key
+
+
+def main(arguments: list[str]) -> int:
+    """Verify one drive; 0 intact, 1 not, 2 could not."""
+    parser = argparse.ArgumentParser(description="Verify a drive that Sightline sealed.")
+    parser.add_argument("drive", type=Path, help="the drive's folder")
+    parser.add_argument("--key", type=Path, action="append", default=[], help="the vehicle's public key (PEM)")
+    parser.add_argument("--head", default=None, help="a head that was kept elsewhere, NUMBER:SHA256")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    args = parser.parse_args(arguments)
+    try:
+        keys = [parse_public_key(path.read_bytes()) for path in args.key]
+        head = None if args.head is None else parse_head(args.head)
+        found = verify_drive(find_sealed(args.drive), keys, head)
+    except (RecordError, EnvelopeError, OSError, ImportError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    told = json.dumps(dataclasses.asdict(found), indent=2) if args.json else words(found)
+    sys.stdout.write(told + "\n")
+    return 0 if found.verdict == "intact" else 1

@@ -1,0 +1,81 @@
+"""`sightline keys`: the key that signs this vehicle's records."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runtime.commands import console
+from runtime.contracts.errors import ExitCode
+
+if TYPE_CHECKING:
+    from runtime.seal.keys import VehicleKey
+
+SUMMARY = "make, show or change the key that signs this vehicle's records"
+EXAMPLE = "sightline keys show"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReport:
+    """The key in use. `retired`: the identities of those before it."""
+
+    folder: str
+    key_id: str
+    public_key: str  # PEM
+    retired: tuple[str, ...]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument(
+        "what",
+        choices=("new", "show", "rotate"),
+        help="make the first key; show it; change it for a new one, which the old one signs",
+    )
+    parser.add_argument(
+        "--key-dir",
+        default=None,
+        metavar="FOLDER",
+        help="where the key is (default: sightline/keys under XDG_DATA_HOME; for `run`, record.key_dir)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it and say which key is in use now."""
+    from runtime.seal.keys import key_dir_of, load_key, new_key, rotate_key
+
+    folder = key_dir_of(args.key_dir)
+    if args.what == "new":
+        key = new_key(folder)
+    elif args.what == "rotate":
+        _, key = rotate_key(folder)
+    else:
+        key = load_key(folder)
+    report = _report(folder, key)
+    if args.json:
+        console.emit_json(report)
+    else:
+        console.emit(_words(report))
+    return ExitCode.YES
+
+
+def _report(folder: Path, key: VehicleKey) -> KeyReport:
+    from runtime.seal.envelope import key_id_of, public_key_pem
+    from runtime.seal.keys import known_keys
+
+    retired = tuple(key_id_of(one) for one in known_keys(folder) if one != key.public_key)
+    return KeyReport(str(folder), key.key_id, public_key_pem(key.public_key).decode(), retired)
+
+
+def _words(report: KeyReport) -> str:
+    return "\n".join(
+        [
+            f"key      {report.key_id}",
+            f"folder   {report.folder}",
+            *(f"before   {key_id}" for key_id in report.retired),
+            "public   for whoever is to verify this vehicle's drives (sightline verify DRIVE --key FILE):",
+            report.public_key.rstrip(),
+        ]
+    )

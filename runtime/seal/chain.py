@@ -1,0 +1,241 @@
+"""Seals a drive's segments as the recorder finishes them, each chained to the one before, and closes the drive."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime import __version__
+from runtime.contracts.clock import SystemClock, tie
+from runtime.contracts.errors import SealError
+from runtime.contracts.messages import SealHead
+from runtime.contracts.topics import CLOSING, GAP, HEADER
+from runtime.record.scan import Buffer, mapped
+from runtime.seal.envelope import EnvelopeError, envelope_bytes, make_envelope, parse_envelope, public_key_pem
+from runtime.seal.keys import VehicleKey
+from runtime.seal.leaf import SECRET_BYTES
+from runtime.seal.leaves_file import BLOCK_BYTES, Leaves, SealedChunk, SealedMessage, leaves_bytes
+from runtime.seal.sealed_file import SealedFileReader, decompress
+from runtime.seal.statement import (
+    PAYLOAD_TYPE,
+    SEAL_SUFFIX,
+    ClosingSeal,
+    Ended,
+    FileHash,
+    Moment,
+    Seal,
+    SealedGap,
+    SegmentSeal,
+    StatementError,
+    key_name,
+    leaves_name,
+    parse_seal,
+    seal_hash,
+    seal_name,
+    seal_payload,
+)
+from runtime.seal.tree import TreeHasher
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """A sealed segment, read back: what its seal says of it."""
+
+    leaves: Leaves
+    root: bytes
+    file: FileHash
+    topics: dict[str, int]
+    gaps: list[SealedGap]
+    drive_id: str
+    header_sha256: str
+    ended: Ended
+
+
+class DriveSealer:
+    """Seals one drive. One thread uses it at a time. Methods raise OSError where the disk refuses, SealError where a
+    seal or a segment that is already there cannot be read.
+    """
+
+    def __init__(self, drive_dir: Path, key: VehicleKey) -> None:
+        self._dir, self._key = drive_dir, key
+        self._drive_id = drive_dir.name
+        self._number, self._previous = 0, ""
+        self._segments: set[int] = set()
+        self._ended: Ended = ""
+        self._closed = False
+        for payload, seal in _seals(drive_dir):
+            self._follow(payload, seal)
+
+    def unsealed(self, indices: list[int]) -> list[int]:
+        """Which of the segments have no seal."""
+        return [index for index in indices if index not in self._segments]
+
+    def seal_segment(self, index: int, *, recovered: bool, late: bool = False) -> SealHead:
+        """Seal the finished file of segment `index`; returns the chain's new head. The seal is written last."""
+        name = f"segment-{index:04d}.mcap"
+        survey = _survey(self._dir / name)
+        self._drive_id = survey.drive_id or self._drive_id
+        leaves = leaves_bytes(survey.leaves)
+        times = [message.log_time_ns for message in survey.leaves.messages]
+        self._show_key()
+        seal = SegmentSeal(
+            drive_id=self._drive_id,
+            number=self._number,
+            previous=self._previous,
+            key_id=self._key.key_id,
+            sightline_version=__version__,
+            moment=_now(),
+            segment=index,
+            file_name=name,
+            file=survey.file,
+            leaves_file=_hash_of(leaves),
+            root=survey.root.hex(),
+            messages=len(survey.leaves.messages),
+            topics=survey.topics,
+            gaps=survey.gaps,
+            first_log_time_ns=min(times, default=0),
+            last_log_time_ns=max(times, default=0),
+            header_sha256=survey.header_sha256,
+            ended=survey.ended,
+            recovered=recovered,
+            late=late,
+            files={} if self._number else self._other_files(),
+        )
+        _write(self._dir / leaves_name(index), leaves)
+        return self._sign(seal, index)
+
+    def close(self) -> SealHead | None:
+        """Sign that the drive ends here; None where it is closed already, or nothing was sealed."""
+        if self._closed or not self._number:
+            return None
+        seal = ClosingSeal(
+            drive_id=self._drive_id,
+            number=self._number,
+            previous=self._previous,
+            key_id=self._key.key_id,
+            sightline_version=__version__,
+            moment=_now(),
+            segments=len(self._segments),
+            ended=self._ended,
+        )
+        self._show_key()
+        return self._sign(seal, None)
+
+    def _sign(self, seal: Seal, segment: int | None) -> SealHead:
+        payload = seal_payload(seal)
+        envelope = make_envelope(PAYLOAD_TYPE, payload, self._key.key_id, self._key.sign)
+        _write(self._dir / seal_name(seal.number, segment), envelope_bytes(envelope))
+        self._follow(payload, seal)
+        return SealHead(
+            seal.drive_id, seal.number, seal_hash(payload), self._key.key_id, segment, isinstance(seal, ClosingSeal)
+        )
+
+    def _follow(self, payload: bytes, seal: Seal) -> None:
+        self._number, self._previous = seal.number + 1, seal_hash(payload)
+        self._drive_id = seal.drive_id
+        self._closed = isinstance(seal, ClosingSeal)
+        if isinstance(seal, SegmentSeal):
+            self._segments.add(seal.segment)
+            self._ended = seal.ended or self._ended
+
+    def _show_key(self) -> None:
+        path = self._dir / key_name(self._key.key_id)
+        if not path.exists():
+            _write(path, public_key_pem(self._key.public_key))
+
+    def _other_files(self) -> dict[str, FileHash]:
+        """All that lies in the folder and is neither segment nor seal: what drove."""
+        return {
+            entry.name: _hash_of_file(entry)
+            for entry in sorted(self._dir.iterdir())
+            if entry.is_file() and not entry.name.startswith("segment-")
+        }
+
+
+def _seals(drive_dir: Path) -> list[tuple[bytes, Seal]]:
+    """The seals that are there already, in their order."""
+    return sorted((_read_seal(path) for path in drive_dir.glob(f"*{SEAL_SUFFIX}")), key=lambda one: one[1].number)
+
+
+def _read_seal(path: Path) -> tuple[bytes, Seal]:
+    try:
+        payload = parse_envelope(path.read_bytes()).payload
+        return payload, parse_seal(payload)
+    except (EnvelopeError, StatementError) as error:
+        raise SealError(f"{path} is damaged: {error}; the drive cannot be sealed any further") from error
+
+
+def _survey(path: Path) -> _Survey:
+    secret = secrets.token_bytes(SECRET_BYTES)
+    reader = SealedFileReader(secret, decompress)
+    tree = TreeHasher()
+    messages: list[SealedMessage] = []
+    chunks: list[SealedChunk] = []
+    topics: dict[str, int] = {}
+    gaps: list[SealedGap] = []
+    drive_id, header_sha256 = "", ""
+    ended: Ended = ""
+    with mapped(path) as buffer:
+        for chunk in reader.chunks(buffer):
+            if chunk.state != "whole":
+                raise SealError(f"{path} cannot be sealed: its bytes {chunk.start} to {chunk.end} cannot be read back")
+            chunks.append(SealedChunk(chunk.start, chunk.end, len(messages)))
+            for message in chunk.messages:
+                tree.add(message.leaf)
+                messages.append(SealedMessage(message.leaf, message.topic, message.sequence, message.log_time_ns))
+                topics[message.topic] = topics.get(message.topic, 0) + 1
+                if message.topic == HEADER.name:
+                    drive_id = str(json.loads(message.payload)["drive_id"])
+                    header_sha256 = hashlib.sha256(message.payload).hexdigest()
+                elif message.topic == CLOSING.name:
+                    ended = "in order"
+                elif message.topic == GAP.name:
+                    gap = GAP.decode(message.payload)
+                    gaps.append(SealedGap(gap.session, gap.first, gap.last, gap.reason))
+                    ended = "open" if gap.last is None else ended
+        blocks, file = _blocks(buffer)
+    leaves = Leaves(secret, tuple(messages), tuple(chunks), blocks)
+    return _Survey(leaves, tree.root(), file, topics, gaps, drive_id, header_sha256, ended)
+
+
+def _blocks(buffer: Buffer) -> tuple[tuple[bytes, ...], FileHash]:
+    whole = hashlib.sha256()
+    blocks = []
+    for start in range(0, len(buffer), BLOCK_BYTES):
+        block = bytes(buffer[start : start + BLOCK_BYTES])
+        whole.update(block)
+        blocks.append(hashlib.sha256(block).digest())
+    return tuple(blocks), FileHash(len(buffer), whole.hexdigest())
+
+
+def _hash_of(data: bytes) -> FileHash:
+    return FileHash(len(data), hashlib.sha256(data).hexdigest())
+
+
+def _hash_of_file(path: Path) -> FileHash:
+    with mapped(path) as buffer:
+        return _blocks(buffer)[1]
+
+
+def _now() -> Moment:
+    moment = tie(SystemClock())
+    return Moment(moment.boot_id, moment.monotonic_ns, moment.utc_ns, moment.utc_synchronised)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """A new file, whole or not there."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,191 @@
+"""The vehicle's signing key: one Ed25519 pair in a private folder, made, shown, and changed for a new one.
+
+    signing.key                 the private half (PKCS#8, PEM), mode 0600
+    signing.pub                 the public half (PEM), for whoever is to verify
+    retired-0123456789abcdef.pub       public halves that were in use before
+    rotation-0123456789abcdef.json     the new key, signed by the one before it (DSSE)
+
+The folder has mode 0700. What others can read or write is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runtime.contracts.errors import SealError
+from runtime.seal.envelope import (
+    EnvelopeError,
+    envelope_bytes,
+    key_id_of,
+    make_envelope,
+    parse_public_key,
+    public_key_pem,
+)
+from runtime.seal.rotation import ROTATION_TYPE, Rotation, rotation_payload
+
+KEY_NAME, PUBLIC_NAME = "signing.key", "signing.pub"
+_NEW = "sightline keys new"
+
+
+@dataclass(frozen=True)
+class VehicleKey:
+    """A key pair: what signs, and what its signatures are checked with (32 bytes)."""
+
+    key_id: str
+    public_key: bytes
+    sign: Callable[[bytes], bytes]
+
+
+def default_key_dir() -> Path:
+    """Where the key is, if nothing else is said: `sightline/keys` under XDG_DATA_HOME."""
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "sightline" / "keys"
+
+
+def key_dir_of(configured: str | None) -> Path:
+    """The folder that a configuration or an option names, or the default."""
+    return default_key_dir() if configured is None else Path(configured).expanduser()
+
+
+def load_key(folder: Path) -> VehicleKey:
+    """The vehicle's key. Raises SealError where there is none, it is damaged, or others can get at it."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    path = folder / KEY_NAME
+    try:
+        with path.open("rb") as file:
+            _refuse_open(folder, folder.stat(), 0o700)
+            _refuse_open(path, os.fstat(file.fileno()), 0o600)
+            data = file.read()
+    except FileNotFoundError:
+        raise SealError(f"there is no signing key in {folder}; make one: {_NEW}") from None
+    except OSError as error:
+        raise SealError(f"the signing key {path} cannot be read: {error.strerror}") from error
+    try:
+        private = load_pem_private_key(data, password=None)
+    except (ValueError, TypeError) as error:
+        raise SealError(f"{path} is no private key in PEM: {error}; put the vehicle's key back") from error
+    if not isinstance(private, Ed25519PrivateKey):
+        raise SealError(f"{path} is a key of another kind than Ed25519; put the vehicle's key back")
+    return _vehicle_key(private)
+
+
+def new_key(folder: Path) -> VehicleKey:
+    """Make the vehicle's key. Raises SealError where there is one already, or the folder cannot be written."""
+    key, pem = _generate()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _refuse_open(folder, folder.stat(), 0o700)
+        temporary = _private_file(folder, pem)
+        try:
+            os.link(temporary, folder / KEY_NAME)  # unlike a rename, it replaces none
+        finally:
+            temporary.unlink()
+        _public_file(folder / PUBLIC_NAME, public_key_pem(key.public_key))
+    except FileExistsError:
+        raise SealError(
+            f"there is a signing key in {folder} already; see it by `sightline keys show`, or change it for a new one "
+            "by `sightline keys rotate`"
+        ) from None
+    except OSError as error:
+        raise SealError(f"no signing key can be made in {folder}: {error.strerror}; name another folder") from error
+    return key
+
+
+def ensure_key(folder: Path) -> tuple[VehicleKey, bool]:
+    """The vehicle's key, made where there is none yet, and whether it was made now. Raises SealError."""
+    if not (folder / KEY_NAME).exists():
+        with contextlib.suppress(SealError):  # another run makes it at this moment; or the reason is told below
+            return new_key(folder), True
+    return load_key(folder), False
+
+
+def rotate_key(folder: Path) -> tuple[VehicleKey, VehicleKey]:
+    """Change the key for a new one: the old one, which signs who follows it and is then gone, and the new one."""
+    old = load_key(folder)
+    new, pem = _generate()
+    rotation = Rotation(old.key_id, new.key_id, new.public_key.hex(), time.time_ns())
+    envelope = make_envelope(ROTATION_TYPE, rotation_payload(rotation), old.key_id, old.sign)
+    try:
+        _public_file(folder / f"retired-{old.key_id[:16]}.pub", public_key_pem(old.public_key))
+        _public_file(folder / f"rotation-{new.key_id[:16]}.json", envelope_bytes(envelope))
+        _private_file(folder, pem).replace(folder / KEY_NAME)
+        _public_file(folder / PUBLIC_NAME, public_key_pem(new.public_key))
+    except OSError as error:
+        raise SealError(f"the key in {folder} cannot be changed: {error.strerror}") from error
+    return old, new
+
+
+def known_keys(folder: Path) -> tuple[bytes, ...]:
+    """The public keys of this vehicle, the newest first; empty where there are none. Raises SealError on a damaged
+    one.
+    """
+    paths = [path for path in (folder / PUBLIC_NAME,) if path.is_file()]
+    paths += sorted(folder.glob("retired-*.pub")) if folder.is_dir() else []
+    return tuple(read_public_key(path) for path in paths)
+
+
+def rotation_files(folder: Path) -> tuple[Path, ...]:
+    """The signed statements that lead from each key to its successor."""
+    return tuple(sorted(folder.glob("rotation-*.json")))
+
+
+def read_public_key(path: Path) -> bytes:
+    """The 32 bytes of a public key's file. Raises SealError."""
+    try:
+        return parse_public_key(path.read_bytes())
+    except OSError as error:
+        raise SealError(f"the public key {path} cannot be read: {error.strerror}") from error
+    except EnvelopeError as error:
+        raise SealError(f"{path}: {error}; give the vehicle's {PUBLIC_NAME}") from error
+
+
+def _vehicle_key(private: Any) -> VehicleKey:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    public = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return VehicleKey(key_id_of(public), public, private.sign)
+
+
+def _generate() -> tuple[VehicleKey, bytes]:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    private = Ed25519PrivateKey.generate()
+    return _vehicle_key(private), private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _refuse_open(path: Path, status: os.stat_result, mode: int) -> None:
+    """Raise SealError where others than its owner, or another owner than us, can use a file or a folder."""
+    if status.st_uid != os.geteuid():
+        raise SealError(f"{path} belongs to another user (id {status.st_uid}); the signing key must be ours alone")
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        raise SealError(
+            f"{path} can be used by others (mode {stat.S_IMODE(status.st_mode):04o}); nobody could trust its "
+            f"signatures: chmod {mode:o} {path}"
+        )
+
+
+def _private_file(folder: Path, data: bytes) -> Path:
+    path = folder / f"{KEY_NAME}.{os.getpid()}.tmp"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    return path
+
+
+def _public_file(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)

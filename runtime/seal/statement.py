@@ -1,0 +1,181 @@
+"""What is signed: one seal for each segment, and one that closes the drive. Canonical JSON, numbered, chained.
+
+A later reader knows older seals: a new field carries a default, and a field never changes its meaning.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_type_hints
+
+PAYLOAD_TYPE = "application/vnd.sightline.seal.v1+json"
+SEAL_SUFFIX = ".seal.json"
+LEAVES_SUFFIX = ".leaves"
+KEY_PREFIX, KEY_SUFFIX = "key-", ".pub"
+
+Ended = Literal["", "in order", "open"]
+
+
+class StatementError(ValueError):
+    """A payload that is no seal of this version."""
+
+
+@dataclass(frozen=True)
+class FileHash:
+    """A file of the drive as it was when it was sealed."""
+
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class SealedGap:
+    """A loss that the segment declares; `last` None: its end is not known."""
+
+    session: str
+    first: int
+    last: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When it was sealed, by the clocks of the machine that sealed it."""
+
+    boot_id: str
+    monotonic_ns: int
+    utc_ns: int
+    utc_synchronised: bool | None
+
+
+@dataclass(frozen=True)
+class SegmentSeal:
+    """One segment. Seals of a drive are numbered from 0 as they were made; each names the SHA-256 of the payload
+    before it.
+
+    `files` (in seal 0) are the drive's other files: the model, its report, its plan, the configuration. `late`: the
+    segment lay there without a seal, because the recorder had died, and was sealed by a later one.
+    """
+
+    drive_id: str
+    number: int
+    previous: str  # "": the first
+    key_id: str
+    sightline_version: str
+    moment: Moment
+    segment: int
+    file_name: str
+    file: FileHash
+    leaves_file: FileHash
+    root: str
+    messages: int
+    topics: dict[str, int]
+    gaps: list[SealedGap]
+    first_log_time_ns: int
+    last_log_time_ns: int
+    header_sha256: str  # of the header message's payload; "": the segment has none
+    ended: Ended  # whether the drive's end lies in this segment, and how it ended
+    recovered: bool
+    late: bool
+    files: dict[str, FileHash] = field(default_factory=dict)
+    kind: str = "segment"
+
+
+@dataclass(frozen=True)
+class ClosingSeal:
+    """The last seal of a drive: nothing comes after it."""
+
+    drive_id: str
+    number: int
+    previous: str
+    key_id: str
+    sightline_version: str
+    moment: Moment
+    segments: int
+    ended: Ended  # "": the record does not say
+    kind: str = "closing"
+
+
+Seal = SegmentSeal | ClosingSeal
+
+
+def seal_payload(seal: Seal) -> bytes:
+    """The seal's bytes, those that are signed."""
+    return json.dumps(dataclasses.asdict(seal), sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def parse_seal(payload: bytes) -> Seal:
+    """A seal from its bytes. Raises StatementError."""
+    try:
+        fields = json.loads(payload)
+        kind = fields["kind"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise StatementError(f"it is no seal: {error!r}") from error
+    if kind == "segment":
+        segment: SegmentSeal = _build(SegmentSeal, fields)
+        return segment
+    if kind == "closing":
+        closing: ClosingSeal = _build(ClosingSeal, fields)
+        return closing
+    raise StatementError(f"it is a seal of the unknown kind {kind!r}")
+
+
+def seal_hash(payload: bytes) -> str:
+    """What the next seal, and a head, name a seal by."""
+    return hashlib.sha256(payload).hexdigest()
+
+
+def seal_name(seal_number: int, segment: int | None) -> str:
+    """The name of a seal's file: beside its segment, or of the drive's closing."""
+    stem = f"closing-{seal_number:04d}" if segment is None else f"segment-{segment:04d}"
+    return stem + SEAL_SUFFIX
+
+
+def leaves_name(segment: int) -> str:
+    """The name of a segment's leaves."""
+    return f"segment-{segment:04d}{LEAVES_SUFFIX}"
+
+
+def key_name(key_id: str) -> str:
+    """The name of the public key's file in a drive."""
+    return f"{KEY_PREFIX}{key_id[:16]}{KEY_SUFFIX}"
+
+
+def _build(kind: Any, fields: Any) -> Any:
+    """A dataclass from JSON, every field of its type. Raises StatementError."""
+    if not isinstance(fields, dict):
+        raise StatementError(f"{kind.__name__} is no object")
+    hints = get_type_hints(kind)
+    values = {}
+    for one in dataclasses.fields(kind):
+        if one.name in fields:
+            values[one.name] = _typed(hints[one.name], fields[one.name], one.name)
+        elif one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING:
+            raise StatementError(f"{kind.__name__} has no {one.name}")
+    return kind(**values)
+
+
+def _typed(hint: Any, value: Any, name: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value)
+    if hint == list[SealedGap] and isinstance(value, list):
+        return [_build(SealedGap, one) for one in value]
+    if hint == dict[str, FileHash] and isinstance(value, dict):
+        return {key: _build(FileHash, one) for key, one in value.items()}
+    if hint == dict[str, int] and isinstance(value, dict):
+        return {key: _typed(int, one, name) for key, one in value.items()}
+    if hint in (int, str, bool):
+        if type(value) is hint:
+            return value
+    elif hint == int | None:
+        if value is None or type(value) is int:
+            return value
+    elif hint == bool | None:
+        if value is None or type(value) is bool:
+            return value
+    elif hint == Ended and value in ("", "in order", "open"):
+        return value
+    raise StatementError(f"{name} is {value!r}")
