@@ -81,15 +81,16 @@ def learn(reference: Reference, plan: Plan, workshop: Workshop) -> Policy:
     parts = [frames_of_roads(roads, threads, "scattered frames")]
     say(f"{len(parts[0])} frames from {len(roads)} roads, and {len(held_out)} held out")
 
-    def learn_more(name: str, epochs: float, rate: float, final_rate: float, step: int) -> None:
+    def learn_more(name: str, course: Course) -> None:
         samples = concatenate(parts)
         with tqdm(total=0, desc=name, unit="step", leave=False, file=sys.stderr) as bar:
-            fit(policy, samples, Course(epochs, rate, final_rate, plan.seed * 1000 + step), _shown(bar))
+            fit(policy, samples, course, _shown(bar))
         turned, pushed = errors(policy, held_out)
         torch.save(policy.state_dict(), folder / f"{name}.pt")
-        say(f"{name}: {epochs:g} epochs of {len(samples)}; error {turned * 1e3:.2f} mrad, {pushed:.3f} m/s2")
+        say(f"{name}: {course.epochs:g} epochs of {len(samples)}; error {turned * 1e3:.2f} mrad, {pushed:.3f} m/s2")
 
-    learn_more("first", plan.first_epochs, plan.rate, plan.rate / 5, 0)
+    seed = plan.seed * 1000  # of the courses: one each
+    learn_more("first", Course(plan.first_epochs, plan.rate, plan.rate / 5, seed))
     for number in range(1, plan.rounds + 1):
         model = folder / f"round-{number}.onnx"
         write_model(model, reference.driver(policy))
@@ -97,8 +98,8 @@ def learn(reference: Reference, plan: Plan, workshop: Workshop) -> Policy:
         parts.append(frames_of_roads(drives, threads, f"round {number} drives"))
         say(f"round {number}: {len(parts[-1])} frames from {len(drives)} drives")
         if number < plan.rounds:
-            learn_more(f"round-{number}", plan.round_epochs, plan.rate / 2, plan.rate / 5, number)
-    learn_more("last", plan.last_epochs, plan.rate / 2, 2e-6, plan.rounds + 1)
+            learn_more(f"round-{number}", Course(plan.round_epochs, plan.rate / 2, plan.rate / 5, seed + number))
+    learn_more("last", Course(plan.last_epochs, plan.rate / 2, 2e-6, seed + plan.rounds + 1, finishing=True))
     return policy
 
 
