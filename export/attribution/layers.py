@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from export.attribution.attention import attentions
 from export.attribution.bounds import Bounds, of_cells
 from export.attribution.places import Places, even_tiling, places_of, sight_of
 from export.attribution.sight import RESHAPES, look
@@ -18,6 +19,24 @@ from runtime.contracts.model import ImageInput
 _ENOUGH, _FEW = 3, 2  # rows and columns at least: the first that a layer of the graph has
 _LISTED = 12
 _VIEWS = RESHAPES | {"Transpose", "Identity", "Cast"}
+_ACTIVATIONS = frozenset(
+    {
+        "Relu",
+        "LeakyRelu",
+        "PRelu",
+        "Elu",
+        "Celu",
+        "Selu",
+        "Gelu",
+        "Sigmoid",
+        "HardSigmoid",
+        "HardSwish",
+        "Swish",
+        "Mish",
+    }
+    | {"Tanh", "Softplus", "Softsign", "ThresholdedRelu", "Clip", "MaxPool", "AveragePool"}
+)
+_VALUES = "the layer is the first attention's values, so this is gradient x attention, summed over queries and heads"
 _PAST = "parts of the picture reach the target past this layer"
 
 
@@ -68,7 +87,7 @@ class Layers:
         """The last layer with at least three rows and columns that the target depends on in all its places.
 
         Where there is none, one of two rows and columns will do; then one past which parts of the picture reach the
-        target; then one of a single row or column.
+        target; then one of a single row or column. In a transformer it is a layer before its tokens are mixed.
 
         Raises:
             ModelError: there is none; the message says what there is.
@@ -77,7 +96,7 @@ class Layers:
         for layers, least in ((gates, _ENOUGH), (gates, _FEW), (everywhere, _ENOUGH), (everywhere, _FEW), (gates, 1)):
             for layer in reversed(layers):
                 if min(layer.places.rows, layer.places.columns) >= least and self._reaches_target(layer):
-                    return self._noted(self._last_of_tokens(layer) if layer.places.tokens else layer)
+                    return self._unmixed(layer) if layer.places.tokens and self._is_mixed(layer) else self._noted(layer)
         raise ModelError(
             f"attribution: no layer between {self.image.name!r} and {self.asked!r} has places of the picture; name one "
             f"as attribution.layer: {self._listed()}"
@@ -125,24 +144,33 @@ class Layers:
         rows, columns = -flat[2:] - flat[:2] + 1  # a pool may leave out the last ones
         return bool(rows > layer.places.rows / 2 and columns > layer.places.columns / 2)
 
-    def _last_of_tokens(self, layer: Layer) -> Layer:
-        """The last tensor with the same tokens through which all goes that the target has of a layer's.
+    def _is_mixed(self, layer: Layer) -> bool:
+        return layer.tensor in self._sight.mixed
 
-        Where a class token is read, that is the norm in front of the last attention, which only the class token passes
-        by. Before a norm the map would be no map: what does not change when x grows has no gradient along x.
+    def _unmixed(self, tokens: Layer) -> Layer:
+        """In place of tokens that attention has mixed, which are no longer where their patches are: the last map of a
+        convolutional stem, or else the values of the first attention.
+
+        A patch embedding itself will not do: what does not change when x grows, as a norm, has no gradient along x.
         """
-        start = _own_cells(self.graph.value(layer.tensor).shape, layer.places)
-        grid = (layer.places.rows, layer.places.columns, layer.places.first)
-        behind = between(self.graph, layer.tensor, self.asked)
-        for other in reversed(self.everywhere()):
-            if other.tensor == layer.tensor:
-                break
-            same = other.places.tokens and (other.places.rows, other.places.columns, other.places.first) == grid
-            if same and self._reaches_target(other):
-                past = [node for node in behind if other.tensor not in node.outputs]
-                if self.asked not in look(self.graph, layer.tensor, start, past).bounds:
-                    return other
-        return layer
+        for layer in reversed(self.gates()):
+            rows, columns = layer.places.rows, layer.places.columns
+            is_map = min(rows, columns) >= _ENOUGH and rows * columns < self.image.height * self.image.width
+            if is_map and not self._is_mixed(layer) and self._activates(layer.tensor):
+                return self._noted(layer)
+        for attention in attentions(self.graph, self.nodes):
+            places = self.places(attention.values)
+            if places is not None and not self._is_mixed(layer := Layer(attention.values, places)):
+                return Layer(layer.tensor, replace(places, note=_VALUES))
+        return self._noted(tokens)
+
+    def _activates(self, tensor: str) -> bool:
+        """Whether an activation made a tensor; a product of two tensors is one, as x * sigmoid(x) is."""
+        node = self.graph.producer(tensor)
+        if node is None or node.domain:
+            return False
+        product = node.op == "Mul" and not any(name in self.graph.constants for name in node.inputs)
+        return product or node.op in _ACTIVATIONS
 
     def _noted(self, layer: Layer) -> Layer:
         if layer.tensor in self._gates:

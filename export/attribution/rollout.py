@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from export.attribution.attention import attentions
 from export.attribution.bounds import of_cells
 from export.attribution.layers import Layer, Layers
-from export.attribution.sight import ELEMENTWISE, RESHAPES, look
+from export.attribution.sight import look
 from export.graph.graph import Graph
-from export.graph.values import Node
 from runtime.contracts.errors import ModelError
 
 TEXT = "attention rollout (unsigned shares; tells where the network attends, and nothing of what it decides from it)"
@@ -30,15 +30,15 @@ def add_rollout(graph: Graph, layers: Layers) -> tuple[str, Layer]:
     Raises:
         ModelError: there is no attention matrix in the graph, or its tokens are not those of the picture.
     """
-    attentions = _attentions(layers)
-    tokens = graph.value(attentions[-1]).shape[-1]
-    layer, at = _tokens(layers, tokens, attentions)
-    row: NDArray[np.float64] = _read_tokens(layers, at, tokens) * 0.5 ** len(attentions)
-    rank = len(graph.value(attentions[-1]).shape)
+    matrices = _matrices(layers)
+    tokens = graph.value(matrices[-1]).shape[-1]
+    layer, at = _tokens(layers, tokens, matrices)
+    row: NDArray[np.float64] = _read_tokens(layers, at, tokens) * 0.5 ** len(matrices)
+    rank = len(graph.value(matrices[-1]).shape)
     flow = graph.constant(row.astype(np.float32).reshape(*(1,) * (rank - 1), tokens), "read_tokens")
-    for attention in reversed(attentions):
-        attended = graph.emit("MatMul", flow, attention)
-        leading = graph.constant(np.arange(len(graph.value(attention).shape) - 2), "heads")
+    for matrix in reversed(matrices):
+        attended = graph.emit("MatMul", flow, matrix)
+        leading = graph.constant(np.arange(len(graph.value(matrix).shape) - 2), "heads")
         flow = graph.emit("Add", flow, graph.emit("ReduceMean", attended, leading, keepdims=1))
     places = layer.places
     count = places.rows * places.columns
@@ -49,10 +49,10 @@ def add_rollout(graph: Graph, layers: Layers) -> tuple[str, Layer]:
     return graph.emit("Reshape", flat, graph.constant(np.array([places.rows, places.columns], np.int64), "grid")), layer
 
 
-def _attentions(layers: Layers) -> list[str]:
+def _matrices(layers: Layers) -> list[str]:
     """The attention matrices, (heads leading) tokens x tokens, in the order of the blocks."""
     graph = layers.graph
-    found = [node.outputs[0] for node in layers.nodes if node.op == "Softmax" and _mixes_values(graph, node)]
+    found = [each.matrix for each in attentions(graph, layers.nodes)]
     if not found:
         raise ModelError(
             "attribution: attention-rollout finds no Softmax whose result is multiplied with values; export a "
@@ -68,22 +68,7 @@ def _attentions(layers: Layers) -> list[str]:
     return found
 
 
-def _mixes_values(graph: Graph, node: Node) -> bool:
-    shape, axis = graph.value(node.outputs[0]).shape, int(node.attributes.get("axis", -1))
-    if len(shape) < 2 or axis % len(shape) != len(shape) - 1:
-        return False
-    names = [node.outputs[0]]
-    while names:
-        name = names.pop()
-        for consumer in graph.consumers(name):
-            if consumer.op == "MatMul" and consumer.inputs[0] == name and consumer.inputs[1] not in graph.constants:
-                return True
-            if consumer.op in ELEMENTWISE | RESHAPES:
-                names.append(consumer.outputs[0])
-    return False
-
-
-def _tokens(layers: Layers, tokens: int, attentions: list[str]) -> tuple[Layer, Layer]:
+def _tokens(layers: Layers, tokens: int, matrices: list[str]) -> tuple[Layer, Layer]:
     """A layer that tells where the tokens lie, and the last one behind the attention that holds them all."""
     graph, order = layers.graph, [node.outputs[0] for node in layers.nodes]
     placed = [
@@ -96,7 +81,7 @@ def _tokens(layers: Layers, tokens: int, attentions: list[str]) -> tuple[Layer, 
             f"attribution: the attention is among {tokens} tokens, and no layer has so many with places in the "
             "picture; use gradient-x-activation"
         )
-    last = order.index(attentions[-1])
+    last = order.index(matrices[-1])
     behind = [each for each in placed if order.index(each.tensor) > last]
     return placed[-1], (behind or placed)[-1]
 

@@ -170,6 +170,8 @@ def transformer_like(seed: int = 0, class_token: bool = True, blocks: int = 2) -
     net.patches(8, 16, class_token)
     maps = [net.attention(heads=2) for _ in range(blocks)]
     net.layer_norm()
+    net.graph.rename(net.at, "norm")
+    net.at = "norm"
     if class_token:
         net.op("Gather", np.array(0, np.int64), axis=1)
     else:

@@ -45,22 +45,29 @@ def run(net: Network, seed: int) -> dict[str, np.ndarray]:
 
 def _expected(net: Network, contract: AttributionOutput, index: int | str, seed: int, first: int = 0) -> np.ndarray:
     product = oracle.gradient_times(net.graph, {PICTURE: picture(net, seed)}, "steering", index, contract.layer)
-    cells: np.ndarray = product.sum(axis=(0, 1) if product.ndim == 4 else (0, 2)).ravel()
-    return cells[first : first + contract.rows * contract.columns].reshape(contract.rows, contract.columns)
+    count = contract.rows * contract.columns
+    if product.shape[-2:] == (contract.rows, contract.columns):
+        product = product.sum(axis=(0, 1))
+        return np.asarray(product)
+    token_axis = product.shape.index(first + count)
+    cells: np.ndarray = product.sum(axis=tuple(axis for axis in range(product.ndim) if axis != token_axis))
+    return cells[first:].reshape(contract.rows, contract.columns)
 
 
 @pytest.mark.parametrize("index", [0, 1, "argmax"])
-@pytest.mark.parametrize("kind", ["plain", "residual", "class-token", "mean-of-tokens"])
+@pytest.mark.parametrize("kind", ["plain", "residual", "class-token", "mean-of-tokens", "norm-of-tokens"])
 def test_the_map_is_autograds_gradient_times_activation(kind: str, index: int | str) -> None:
     nets = {
         "plain": lambda: pilot_like(3),
         "residual": lambda: residual_like(4),
         "class-token": lambda: transformer_like(5, class_token=True)[0],
         "mean-of-tokens": lambda: transformer_like(6, class_token=False)[0],
+        "norm-of-tokens": lambda: transformer_like(7, class_token=False)[0],
     }
     net = nets[kind]()
     plain = net.graph.copy()
-    contract = add_attribution(net.graph, Wanted(), Target("steering", index), net.image)  # type: ignore[arg-type]
+    layer = "norm" if kind == "norm-of-tokens" else "auto"
+    contract = add_attribution(net.graph, Wanted(layer=layer), Target("steering", index), net.image)  # type: ignore[arg-type]
     explained, net.graph = net.graph, plain
     session = Session(explained.to_bytes())
     for seed in range(4):
@@ -70,6 +77,31 @@ def test_the_map_is_autograds_gradient_times_activation(kind: str, index: int | 
         assert relative_error(answer["attribution"], expected) < RELATIVE
         decided = Session(plain.to_bytes()).run({PICTURE: picture(net, seed)})["steering"]
         assert relative_error(answer["steering"], decided) < 1e-6
+
+
+def test_a_transformer_is_asked_for_gradient_x_attention_of_its_first_block() -> None:
+    net, names = transformer_like(5, class_token=True)
+    plain = net.graph.copy()
+    contract = add_attribution(net.graph, Wanted(), Target("steering"), net.image)
+    assert "gradient x attention" in contract.method
+    assert "past this layer" not in contract.method
+    found = run(net, 2)["attribution"]
+    product = oracle.gradient_times(plain, {PICTURE: picture(net, 2)}, "steering", 0, names[0])
+    assert relative_error(found, product.sum(axis=(0, 1, 2))[1:].reshape(3, 5)) < RELATIVE
+
+
+def test_a_transformer_behind_convolutions_is_asked_at_the_last_map_before_its_tokens() -> None:
+    net = Network(48, 80, 9)
+    net.conv(6, 3, 2, pad=1)
+    stem = net.relu()
+    net.patches(4, 16, class_token=False)
+    net.attention(heads=2)
+    net.layer_norm()
+    net.at = net.graph.emit("ReduceMean", net.at, net.graph.constant(np.array([1], np.int64)), keepdims=0)
+    net.dense(1)
+    net.done()
+    contract = add_attribution(net.graph, Wanted(), Target("steering"), net.image)
+    assert (contract.layer, contract.rows, contract.columns) == (stem, 24, 40)
 
 
 def test_the_contract_names_layer_target_and_places() -> None:

@@ -160,8 +160,7 @@ def test_every_layer_s_cells_see_the_pixels_that_its_places_say(made: Callable[[
 def test_tokens_lie_where_their_patches_do_and_a_class_token_nowhere() -> None:
     for class_token in (False, True):
         net, _ = transformer_like(8, class_token)
-        layer = Layers(net.graph, net.image, "steering").default()
-        p = layer.places
+        p = Layers(net.graph, net.image, "steering").named("norm").places
         assert (p.rows, p.columns, p.first, p.tokens) == (3, 5, int(class_token), True)
         assert (p.origin_y_px, p.origin_x_px, p.stride_y_px, p.stride_x_px) == (3.5, 3.5, 8.0, 8.0)
         assert (p.field_y_px, p.field_x_px) == (8.0, 8.0)
