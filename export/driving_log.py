@@ -5,7 +5,7 @@ Any source that tells its vehicle's speed and steering will do: a recording of t
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -87,6 +87,16 @@ def split(samples: Samples, training_frames: int) -> tuple[Samples, Samples]:
         taken["steering_angle_rad"] = smoothed(taken["steering_angle_rad"])
         parts.append(Samples(**taken))
     return parts[0], parts[1]
+
+
+def mirrored(samples: Samples) -> Samples:
+    """The same drive with left and right exchanged: pictures, and the signs of what has one. Concepts are not known."""
+    return replace(
+        samples,
+        images=np.ascontiguousarray(samples.images[:, :, ::-1]),
+        steering_angle_rad=-samples.steering_angle_rad,
+        concepts=np.full_like(samples.concepts, np.nan),
+    )
 
 
 def smoothed(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from export.closed_loop import judge, table
 from export.curriculum import TRAINING_SEEDS
-from export.driving_log import LogScore, logged_frames, score, split
+from export.driving_log import LogScore, logged_frames, mirrored, score, split
 from export.frame_factory import Road, frames_of_roads
 from export.learning import Course, answers, errors, fit
 from export.model_file import write_model
@@ -46,12 +46,17 @@ class Workshop:
 
 @dataclass(frozen=True)
 class Log:
-    """A driving log, how much of it is learned from, and which rows of its pictures (shares of the height) are seen."""
+    """A driving log, how much of it is learned from, and which rows of its pictures (shares of the height) are seen.
+
+    `mirrored`: it is learned from a second time with left and right exchanged, which is right on a track without sides,
+    and wrong where traffic keeps to one.
+    """
 
     uri: str
     frames: int = 1600
-    epochs: float = 12.0
+    epochs: float = 6.0
     crop: tuple[float, float] = (0.375, 0.84)
+    mirrored: bool = True
     seed: int = 1
 
     def config(self, reference: Reference) -> ModelConfig:
@@ -111,8 +116,9 @@ def learn_log(reference: Reference, log: Log, workshop: Workshop) -> tuple[Polic
     frames, _ = logged_frames(log.uri, log.config(reference).images[0].image_input())
     training, rest = split(frames, log.frames)
     workshop.say(f"{len(training)} frames to learn from, {len(rest)} held out")
+    taught = concatenate([training, mirrored(training)]) if log.mirrored else training
     with tqdm(total=0, desc="log", unit="step", leave=False, file=sys.stderr) as bar:
-        fit(policy, training, Course(log.epochs, 1e-3, 1e-5, log.seed), _shown(bar))
+        fit(policy, taught, Course(log.epochs, reference.plan.rate, 1e-5, log.seed), _shown(bar))
     foretold = answers(policy, rest)[0][:, 0]
     return policy, score(foretold, rest.steering_angle_rad, float(training.steering_angle_rad.mean()))
 
@@ -142,7 +148,14 @@ def _made(options: argparse.Namespace, workshop: Workshop) -> int:
         verdict = judge(options.out, minutes=options.judge_minutes, processes=options.threads)
         say("judged on roads that were not trained on:\n" + table(verdict))
         return ExitCode.YES if verdict.held else ExitCode.NO
-    log = Log(options.log, options.log_frames, options.log_epochs, tuple(options.crop), reference.plan.seed)
+    log = Log(
+        options.log,
+        options.log_frames,
+        options.log_epochs,
+        tuple(options.crop),
+        not options.one_sided,
+        reference.plan.seed,
+    )
     policy, found = learn_log(reference, log, workshop)
     write_model(options.out, reference.explained(policy, log.config(reference)))
     say(f"wrote {options.out} ({options.out.stat().st_size / 1e6:.2f} MB)")
@@ -175,13 +188,14 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--judge-minutes", type=float, default=2.0, help="simulated minutes per road in the end")
     log = parser.add_argument_group("from a driving log, in place of the proving ground")
     log.add_argument("--log", help="a recording that tells speed and steering, such as the Udacity simulator's")
-    log.add_argument("--log-frames", type=int, default=1600, help="learn from so many; the rest is held out")
-    log.add_argument("--log-epochs", type=float, default=12.0)
+    log.add_argument("--log-frames", type=int, default=Log.frames, help="learn from so many; the rest is held out")
+    log.add_argument("--log-epochs", type=float, default=Log.epochs)
+    log.add_argument("--one-sided", action="store_true", help="learn no mirrored pictures: traffic keeps to one side")
     log.add_argument(
         "--crop",
         type=float,
         nargs=2,
-        default=(0.375, 0.84),
+        default=Log.crop,
         metavar=("TOP", "BOTTOM"),
         help="the part of the log's pictures that the policy sees",
     )
