@@ -70,7 +70,7 @@ REFERENCES = {
     for reference in (
         Reference("pilotnet", PilotNet, Plan()),
         Reference("concepts", Concepts, Plan(obscured_roads=60, drives_per_round=24, last_epochs=8.0, rate=3e-3)),
-        Reference("vit", Vit, Plan(rounds=1, drives_per_round=24, last_epochs=8.0, rate=2e-3)),
+        Reference("vit", Vit, Plan(rounds=0, last_epochs=3.0, rate=2e-3)),
     )
 }
 

@@ -18,14 +18,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("name", REFERENCES)
-def test_a_plan_scatters_drives_and_learns_and_says_so(name: str, tmp_path: Path) -> None:
+def test_a_plan_scatters_drives_and_learns_and_says_so(tmp_path: Path) -> None:
+    name = "concepts"  # the one that learns most: concepts, obscured roads, and what is left out of focus
     said: list[str] = []
     plan = Plan(
-        roads=1, rounds=1, drives_per_round=1, first_epochs=1.0, round_epochs=1.0, last_epochs=1.0, held_out_roads=1
+        roads=1,
+        obscured_roads=1,
+        rounds=1,
+        drives_per_round=1,
+        first_epochs=1.0,
+        round_epochs=1.0,
+        last_epochs=1.0,
+        held_out_roads=1,
     )
     policy = learn(REFERENCES[name], plan, Workshop(tmp_path, 1, said.append))
-    assert [line.split(":")[0].split()[0] for line in said] == ["40", "first", "round", "last"]
+    assert [line.split(":")[0].split()[0] for line in said] == ["80", "first", "round", "last"]
     first = torch.load(tmp_path / name / "first.pt")
     assert any(not torch.equal(first[name], value) for name, value in policy.state_dict().items())
     # The model that drove the round is one that the vehicle would accept.
