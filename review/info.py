@@ -11,12 +11,14 @@ from pathlib import Path
 
 from review.reopen import find_drive, recorded_config, recorded_manifest, recorded_plan
 from runtime.contracts.engine import EngineFingerprint
-from runtime.contracts.errors import SightlineError
+from runtime.contracts.errors import SealError, SightlineError
 from runtime.contracts.messages import Event, Gap
 from runtime.contracts.topics import EVENT, LEDGER, STORED
 from runtime.contracts.units import NS_PER_S
 from runtime.record.completeness import lacks
 from runtime.record.drive import Drive, TopicSummary, open_drive
+from runtime.seal.chain import recorded_seals
+from runtime.seal.statement import ClosingSeal, SegmentSeal
 
 _EVENTS_SHOWN = 200
 _LACKS_SHOWN = 20
@@ -80,6 +82,7 @@ class DriveInfo:
     events_left_out: int
     lacks: tuple[str, ...]  # where the record does not hold what was written into it; the first 20
     lacks_left_out: int
+    sealed: str  # by which key, or why not; whether the seals hold is for `sightline verify`
     not_as_it_drove: tuple[str, ...]  # the folder's model, configuration or plan, where it is not what the header names
 
 
@@ -125,6 +128,7 @@ def info(path: Path) -> DriveInfo:
         events_left_out=sum(1 for _ in all_events),
         lacks=tuple(str(lack) for lack in islice(missing, _LACKS_SHOWN)),
         lacks_left_out=sum(1 for _ in missing),
+        sealed=_sealed(drive),
         not_as_it_drove=tuple(_changed(drive)),
     )
 
@@ -152,6 +156,23 @@ def _ledger(drive: Drive) -> LedgerInfo:
         reasons["dropped"],
         reasons["late"],
     )
+
+
+def _sealed(drive: Drive) -> str:
+    """Whether every segment has a seal and the last seal closes the drive, in words; no signature is checked."""
+    try:
+        seals = [seal for _, seal in recorded_seals(drive.path)]
+    except SealError as error:
+        return f"not whole: {error}"
+    if not seals:
+        return "no: it was recorded without a key, or its seals were taken away"
+    covered = {seal.file_name for seal in seals if isinstance(seal, SegmentSeal)}
+    without = sum(1 for file in drive.segments if file.path.name not in covered)
+    if without:
+        return f"not whole: {without} of {len(drive.segments)} segments have no seal"
+    if not isinstance(seals[-1], ClosingSeal):
+        return "not closed: the recorder has not ended, or has died"
+    return f"{len(seals)} seals by the key {seals[-1].key_id[:16]}…, not verified here"
 
 
 def _changed(drive: Drive) -> Iterator[str]:

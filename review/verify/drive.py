@@ -14,7 +14,15 @@ from review.verify.report import Finding, Level, Verification
 from review.verify.seals import FoundSeal, FoundSeals, read_seals
 from review.verify.segments import SegmentCheck
 from runtime.contracts.errors import RecordError
-from runtime.seal.statement import KEY_PREFIX, LEAVES_SUFFIX, SEAL_SUFFIX, ClosingSeal, SegmentSeal, leaves_name
+from runtime.seal.statement import (
+    KEY_PREFIX,
+    LEAVES_SUFFIX,
+    SEAL_SUFFIX,
+    ClosingSeal,
+    SegmentSeal,
+    leaves_name,
+    printable,
+)
 
 _LARGEST_SHOWN = 1000
 _SEGMENT_FILE = re.compile(r"segment-(\d{4,})\.mcap(\.journal)?")
@@ -83,7 +91,7 @@ def verify_drive(
     newest = sealed.seals[-1] if sealed.seals else None
     wall_s = time.perf_counter() - began
     return Verification(
-        drive=str(folder),
+        drive=printable(str(folder)),
         drive_id=sealed.drive_id,
         verdict="damaged" if findings else "intact",
         findings=tuple(findings[:_LARGEST_SHOWN]),
@@ -110,6 +118,7 @@ class _Check:
         self._folder, self._names, self._sealed, self._on_segment = folder, names, sealed, on_segment
         self.segments = tuple(one.seal for one in sealed.seals if isinstance(one.seal, SegmentSeal))
         self.level: Level = "messages"
+        self._shown_folder = printable(folder.name)
 
     def findings(self) -> Iterator[Finding]:
         """All that is not as it was sealed, but for the seals themselves."""
@@ -130,9 +139,9 @@ class _Check:
             for name, was in seal.files.items():
                 path = self._folder / name
                 if not is_plain(path):
-                    yield Finding("file-missing", name, "it is not there; it was when the drive was sealed")
+                    yield Finding("file-missing", printable(name), "it is not there; it was when the drive was sealed")
                 elif hash_plain(path) != was:
-                    yield Finding("file-changed", name, "it is not as it was sealed")
+                    yield Finding("file-changed", printable(name), "it is not as it was sealed")
 
     def _unsealed(self) -> Iterator[Finding]:
         """What lies in the folder and no seal speaks of."""
@@ -147,26 +156,29 @@ class _Check:
                 text = "a segment that was never finished: its recorder died, and none has taken it up since"
                 yield Finding("journal-open", name, text, segment=int(match.group(1)))
             elif match:
-                text = "no seal speaks of this segment: it was put here, or its seal was taken away"
+                there = f"segment-{match.group(1)}{SEAL_SUFFIX}" in self._names
+                why = "its seal does not hold" if there else "it was put here, or its seal was taken away"
+                text = f"no seal speaks of this segment: {why}"
                 yield Finding("segment-unsealed", name, text, segment=int(match.group(1)))
             elif not (name.startswith(KEY_PREFIX) and self._is_used(name)):
                 kind = "its seal is not there" if name.endswith(LEAVES_SUFFIX) else "no seal speaks of it"
-                yield Finding("file-foreign", name, f"{kind}: it does not belong to the record")
+                yield Finding("file-foreign", printable(name), f"{kind}: it does not belong to the record")
 
     def _is_used(self, name: str) -> bool:
         """Whether it is the public key of a seal, shown after the first one: a key was changed in mid-drive."""
         return any(name.startswith(f"{KEY_PREFIX}{one.seal.key_id[:16]}.") for one in self._sealed.seals)
 
     def _end(self) -> Iterator[Finding]:
-        indices = {one.segment for one in self.segments}
-        for index in sorted(set(range(max(indices, default=-1) + 1)) - indices):
-            name = f"segment-{index:04d}{SEAL_SUFFIX}"
-            if name not in self._names:
-                yield Finding("seal-missing", name, f"segment {index} has no seal", segment=index)
+        indices = sorted({one.segment for one in self.segments})
+        for before, index in zip([-1, *indices], indices, strict=False):
+            if index > before + 1:
+                several = f"segment {before + 1}" if index == before + 2 else f"segments {before + 1} to {index - 1}"
+                text = f"of {several} no seal holds"
+                yield Finding("seal-missing", self._shown_folder, text, segment=before + 1)
         newest = self._sealed.seals[-1] if self._sealed.seals else None
         if newest is None:
             text = "no seal holds: whether this is what was recorded cannot be told"
-            yield Finding("seal-missing", self._folder.name, text)
+            yield Finding("seal-missing", self._shown_folder, text)
         elif not isinstance(newest.seal, ClosingSeal):
             text = (
                 f"the chain ends with seal {newest.seal.number}, which does not close the drive: the rest was cut off, "

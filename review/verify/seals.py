@@ -111,7 +111,15 @@ def _read(path: Path, keys: dict[str, bytes]) -> FoundSeal | Finding:
         return Finding("seal-damaged", name, "its signature does not hold: the seal was changed", segment=segment)
     if seal_name(seal.number, segment) != name:
         return Finding("seal-damaged", name, f"it is the seal {seal_name(seal.number, segment)} under another name")
+    if isinstance(seal, SegmentSeal) and not _names_are_plain(seal):
+        return Finding("seal-damaged", name, "it speaks of files outside of the drive", segment=segment)
     return FoundSeal(name, seal, seal_hash(envelope.payload))
+
+
+def _names_are_plain(seal: SegmentSeal) -> bool:
+    """Whether it speaks of its own segment and of files in the folder only: a forger's seal may name any path."""
+    own = seal.file_name == f"segment-{seal.segment:04d}.mcap" and seal.segment >= 0
+    return own and not any("/" in name or name in (".", "..") for name in seal.files)
 
 
 def _segment_of(seal: Seal) -> int | None:
@@ -146,7 +154,9 @@ def _order(own: list[FoundSeal]) -> Iterator[Finding]:
             continue
         if number > expected:
             missing = str(expected) if number == expected + 1 else f"{expected} to {number - 1}"
-            yield Finding("seal-missing", one.name, f"before it (number {number}) seal {missing} is not there")
+            yield Finding(
+                "seal-missing", one.name, f"seal {missing} of the chain, before it, is not there or does not hold"
+            )
         elif one.seal.previous != before:
             text = f"it does not follow seal {number - 1} of this folder: one of the two was replaced"
             yield Finding("chain-broken", one.name, text, segment=_segment_of(one.seal))

@@ -13,7 +13,7 @@ from runtime.contracts.errors import RecordError
 from runtime.record.scan import mapped
 from runtime.seal.leaves_file import BLOCK_BYTES, Leaves, LeavesError, parse_leaves
 from runtime.seal.sealed_file import ReadChunk, SealedFileReader, decompress
-from runtime.seal.statement import SegmentSeal, leaves_name
+from runtime.seal.statement import SegmentSeal, leaves_name, printable
 from runtime.seal.tree import TreeHasher
 
 _HEADER_TOPIC = "/drive/header"
@@ -45,7 +45,7 @@ class SegmentCheck:
             text = f"segment {seal.segment} is not there; {seal.messages} messages were sealed in it"
             yield Finding("segment-missing", name, text, segment=seal.segment)
             return
-        found, blocks = hash_blocks(self._path, BLOCK_BYTES if leaves is None else leaves.block_bytes)
+        found, blocks = hash_blocks(self._path, BLOCK_BYTES)
         if found == seal.file:
             if leaves is not None:
                 yield from self._root_of_intact(leaves)
@@ -93,15 +93,16 @@ class SegmentCheck:
             yield foreign
             return
         if self.by_message:
-            parts = list(_parts(chunks, leaves))
+            parts = list(_parts(chunks))
             yield from _findings(deviations(leaves.messages, parts), seal)
         yield from self._bytes(leaves, blocks, size_bytes)
 
     def _chunks(self, leaves: Leaves) -> Iterator[ReadChunk]:
-        reader = SealedFileReader(leaves.secret, decompress)
+        ends = {chunk.start: chunk.end for chunk in leaves.chunks}
         try:
             with mapped(self._path) as buffer:
-                yield from reader.chunks(buffer, [chunk.start for chunk in leaves.chunks])
+                loose = len(buffer) != self._seal.file.size_bytes
+                yield from SealedFileReader(leaves.secret, decompress, ends, loose=loose).chunks(buffer)
         except OSError as error:
             raise RecordError(f"{self._path} cannot be read: {error.strerror}") from error
 
@@ -112,13 +113,13 @@ class SegmentCheck:
                     drive_id = _drive_id(message.payload)
                     if not drive_id or drive_id == self._seal.drive_id:
                         return None
-                    text = f"it is a segment of another drive, {drive_id}"
+                    text = f"it is a segment of another drive, {printable(drive_id)}"
                     return Finding("segment-foreign", self._seal.file_name, text, segment=self._seal.segment)
         return None
 
     def _bytes(self, leaves: Leaves, blocks: tuple[bytes, ...], size_bytes: int) -> Iterator[Finding]:
         """The ranges of bytes that differ; where the file's length does too, all from the first on."""
-        seal, size = self._seal, leaves.block_bytes
+        seal, size = self._seal, BLOCK_BYTES
         differ = [number for number, pair in enumerate(zip(blocks, leaves.blocks, strict=False)) if pair[0] != pair[1]]
         was = seal.file.size_bytes
         if size_bytes != was:
@@ -140,24 +141,13 @@ class SegmentCheck:
         return Finding("bytes-changed", name, text, self._seal.segment, first_byte=first, last_byte=last)
 
 
-def _parts(chunks: list[ReadChunk], leaves: Leaves) -> Iterator[ReadPart]:
-    """The messages in the file's order, and a hole for every stretch that was sealed as a chunk and is not read."""
-    read = {chunk.start for chunk in chunks}
-    lost = [chunk for chunk in leaves.chunks if chunk.start not in read]
-    same_places = any(chunk.start in read for chunk in leaves.chunks) or not chunks
+def _parts(chunks: list[ReadChunk]) -> Iterator[ReadPart]:
+    """The messages in the file's order, and a hole where some may lie that cannot be read."""
     for chunk in chunks:
-        while same_places and lost and lost[0].start < chunk.start:
-            yield ReadPart(None, True, lost[0].start, lost[0].end)
-            del lost[0]
-        if chunk.state == "unreadable":
-            yield ReadPart(None, True, chunk.start, chunk.end)
         for message in chunk.messages:
             yield ReadPart(message, chunk.state != "whole", chunk.start, chunk.end)
-        if chunk.state == "crc":
+        if chunk.state != "whole":
             yield ReadPart(None, True, chunk.start, chunk.end)
-    if same_places:
-        for one in lost:
-            yield ReadPart(None, True, one.start, one.end)
 
 
 def _findings(found: Iterator[Deviation], seal: SegmentSeal) -> Iterator[Finding]:
@@ -176,7 +166,7 @@ def _findings(found: Iterator[Deviation], seal: SegmentSeal) -> Iterator[Finding
             "moved": f"message {one.index} was moved to another place",
             "inserted": f"a message was inserted before message {one.index}",
         }[one.fate]
-        text = f"{what}: {one.topic}, sequence {one.sequence}, log time {one.log_time_ns} ns"
+        text = f"{what}: {printable(one.topic)}, sequence {one.sequence}, log time {one.log_time_ns} ns"
         yield Finding(
             _KINDS[one.fate],
             seal.file_name,
@@ -184,7 +174,7 @@ def _findings(found: Iterator[Deviation], seal: SegmentSeal) -> Iterator[Finding
             segment=seal.segment,
             message=one.index,
             last_message=one.index,
-            topic=one.topic,
+            topic=printable(one.topic),
             sequence=one.sequence,
             log_time_ns=one.log_time_ns,
         )

@@ -60,8 +60,11 @@ def main(arguments: list[str]) -> int:
 def _mend(plan: RunPlan) -> None:
     """Nobody drives any more: declare the open end, where the drive did not close its record, and seal."""
     drive_dir = Path(plan.drive_dir)
-    closed = segment_files(drive_dir) and open_drive(drive_dir).closing() is not None
+    segments = segment_files(drive_dir)
     signer, unsigned = _signer(plan)
+    if signer is not None and signer.closed and not signer.unsealed([file.index for file in segments]):
+        return  # it was taken up before
+    closed = segments and open_drive(drive_dir).closing() is not None
     store = DriveStore(drive_dir, plan.session, plan.config.record, signer)
     pictures = PictureEncoder(_to_nobody, plan.config.record.jpeg_quality)
     recorder = Recorder(plan, store, pictures, clock=SystemClock(), reply=_to_nobody, publish=_to_nobody)

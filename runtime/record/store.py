@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.contracts.config import RecordConfig
-from runtime.contracts.errors import RecordError
+from runtime.contracts.errors import RecordError, SealError
 from runtime.contracts.messages import Header, SealHead, Stored
 from runtime.contracts.topics import HEADER, STORED, Topic
 from runtime.contracts.units import NS_PER_S
@@ -183,11 +183,15 @@ class DriveStore:
 
     def _rewrite_and_sign(self, index: int, *, recovered: bool) -> SealHead | None:
         seal(self._dir, index, recovered=recovered)
-        return None if self._signer is None else self._signer.seal_segment(index, recovered=recovered)
+        return self._sign(index, recovered=recovered)
 
-    def _sign_late(self, index: int, *, recovered: bool) -> SealHead | None:
-        assert self._signer is not None
-        return self._signer.seal_segment(index, recovered=recovered, late=True)
+    def _sign(self, index: int, *, recovered: bool, late: bool = False) -> SealHead | None:
+        if self._signer is None:
+            return None
+        try:
+            return self._signer.seal_segment(index, recovered=recovered, late=late)
+        except OSError as error:
+            raise SealError(f"segment {index} cannot be signed: {error.strerror}") from error
 
     def _outcome(self, future: Future[SealHead | None]) -> None:
         error = future.exception()
@@ -197,6 +201,9 @@ class DriveStore:
                 self._heads.append(head)
         else:
             why = error.strerror if isinstance(error, OSError) else error
+            if isinstance(error, SealError):  # it is rewritten, and the next recorder signs it late
+                self.seal_error = RecordError(f"a segment of {self._dir} is written and not sealed: {why}")
+                return
             self.seal_error = RecordError(
                 f"a segment of {self._dir} could not be sealed: {why}; its journal stays, and is readable as it is"
             )
@@ -221,7 +228,7 @@ class DriveStore:
                 if note.sets:
                     self._took_up(note.session, note.last_set)
                 if self._signer is not None and self._signer.unsealed([file.index]):
-                    self._seals.append(self._sealer.submit(self._sign_late, file.index, recovered=note.recovered))
+                    self._seals.append(self._sealer.submit(self._sign, file.index, recovered=note.recovered, late=True))
                 continue
             found = survey(file.path)
             journals += 1

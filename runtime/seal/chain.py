@@ -34,6 +34,7 @@ from runtime.seal.statement import (
     key_name,
     leaves_name,
     parse_seal,
+    printable,
     seal_hash,
     seal_name,
     seal_payload,
@@ -66,8 +67,8 @@ class DriveSealer:
         self._number, self._previous = 0, ""
         self._segments: set[int] = set()
         self._ended: Ended = ""
-        self._closed = False
-        for payload, seal in _seals(drive_dir):
+        self.closed = False  # whether the last seal closes the drive
+        for payload, seal in recorded_seals(drive_dir):
             self._follow(payload, seal)
 
     def unsealed(self, indices: list[int]) -> list[int]:
@@ -110,7 +111,7 @@ class DriveSealer:
 
     def close(self) -> SealHead | None:
         """Sign that the drive ends here; None where it is closed already, or nothing was sealed."""
-        if self._closed or not self._number:
+        if self.closed or not self._number:
             return None
         seal = ClosingSeal(
             drive_id=self._drive_id,
@@ -137,7 +138,7 @@ class DriveSealer:
     def _follow(self, payload: bytes, seal: Seal) -> None:
         self._number, self._previous = seal.number + 1, seal_hash(payload)
         self._drive_id = seal.drive_id
-        self._closed = isinstance(seal, ClosingSeal)
+        self.closed = isinstance(seal, ClosingSeal)
         if isinstance(seal, SegmentSeal):
             self._segments.add(seal.segment)
             self._ended = seal.ended or self._ended
@@ -156,8 +157,11 @@ class DriveSealer:
         }
 
 
-def _seals(drive_dir: Path) -> list[tuple[bytes, Seal]]:
-    """The seals that are there already, in their order."""
+def recorded_seals(drive_dir: Path) -> list[tuple[bytes, Seal]]:
+    """The seals in a drive's folder with their payloads, in their order. No signature is checked: that is verifying.
+
+    Raises SealError where one is none.
+    """
     return sorted((_read_seal(path) for path in drive_dir.glob(f"*{SEAL_SUFFIX}")), key=lambda one: one[1].number)
 
 
@@ -195,7 +199,7 @@ def _survey(path: Path) -> _Survey:
                     ended = "in order"
                 elif message.topic == GAP.name:
                     gap = GAP.decode(message.payload)
-                    gaps.append(SealedGap(gap.session, gap.first, gap.last, gap.reason))
+                    gaps.append(SealedGap(gap.session, gap.first, gap.last, printable(gap.reason)))
                     ended = "open" if gap.last is None else ended
         blocks, file = _blocks(buffer)
     leaves = Leaves(secret, tuple(messages), tuple(chunks), blocks)

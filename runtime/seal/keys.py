@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import stat
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -175,10 +177,9 @@ def _refuse_open(path: Path, status: os.stat_result, mode: int) -> None:
 
 
 def _private_file(folder: Path, data: bytes) -> Path:
-    path = folder / f"{KEY_NAME}.{os.getpid()}.tmp"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor, name = tempfile.mkstemp(prefix=f"{KEY_NAME}.", suffix=".tmp", dir=folder)  # mode 0600
+    path = Path(name)
     with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), 0o600)
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -186,6 +187,6 @@ def _private_file(folder: Path, data: bytes) -> Path:
 
 
 def _public_file(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     temporary.write_bytes(data)
     temporary.replace(path)

@@ -56,7 +56,6 @@ class Leaves:
     messages: tuple[SealedMessage, ...]
     chunks: tuple[SealedChunk, ...]
     blocks: tuple[bytes, ...]
-    block_bytes: int = BLOCK_BYTES
 
 
 def leaves_bytes(leaves: Leaves) -> bytes:
@@ -75,7 +74,7 @@ def leaves_bytes(leaves: Leaves) -> bytes:
             *rows,
             _U32_LE.pack(len(leaves.chunks)),
             *(_CHUNK_ROW.pack(chunk.start, chunk.end, chunk.first_message) for chunk in leaves.chunks),
-            _U32_LE.pack(leaves.block_bytes),
+            _U32_LE.pack(BLOCK_BYTES),
             _U32_LE.pack(len(leaves.blocks)),
             *leaves.blocks,
         )
@@ -115,10 +114,10 @@ def parse_leaves(data: bytes) -> Leaves:
         rest = _part(data, position, position + 32 * count)
     except (struct.error, IndexError, UnicodeDecodeError, MemoryError, OverflowError) as error:
         raise LeavesError(f"it is no leaves file: {error}") from error
-    if position + len(rest) != len(data) or block_bytes == 0:
-        raise LeavesError("it holds more than a leaves file")
+    if position + len(rest) != len(data) or block_bytes != BLOCK_BYTES:
+        raise LeavesError("its blocks are not those of a leaves file, or it holds more than one")
     blocks = tuple(rest[start : start + 32] for start in range(0, len(rest), 32))
-    return Leaves(secret, messages, chunks, blocks, block_bytes)
+    return Leaves(secret, messages, chunks, blocks)
 
 
 def _part(data: bytes, start: int, end: int) -> bytes:

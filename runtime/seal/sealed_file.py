@@ -8,13 +8,15 @@ from __future__ import annotations
 import contextlib
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from runtime.record.scan import (
     MAGIC,
     OP_CHANNEL,
+    OP_DATA_END,
     OP_MESSAGE,
     OP_SCHEMA,
     Buffer,
@@ -27,10 +29,13 @@ from runtime.seal.leaf import channel_prefix, leaf_hash, message_digest, salt_of
 
 _OP_CHUNK = 0x06
 _CHUNK_HEAD = struct.Struct("<QQQI")
-_CHUNK_FIELDS_BYTES = 9 + _CHUNK_HEAD.size
+_RECORD_HEAD = struct.Struct("<BQ")
+_RECORD_HEAD_BYTES = _RECORD_HEAD.size
 _MESSAGE_HEAD = struct.Struct("<HIQQ")
 _FOOTER = struct.Struct("<QQI")
-_MAX_CHUNK_BYTES = 1 << 31
+_MAX_CHUNK_BYTES = 1 << 30
+
+_DATA_END_HEAD = _RECORD_HEAD.pack(OP_DATA_END, 4)
 
 ChunkState = Literal["whole", "crc", "unreadable", "no decompressor"]
 Decompress = Callable[[str, bytes, int], bytes | None]
@@ -62,36 +67,67 @@ class MissingDecompressorError(Exception):
 
 
 class SealedFileReader:
-    """Reads one segment. `secret` is what its leaves' salts come from."""
+    """Reads one segment. `secret` is what its leaves' salts come from.
 
-    def __init__(self, secret: bytes, decompress: Decompress) -> None:
-        self._secret, self._decompress = secret, decompress
-        self._schemas: dict[int, bytes] = {}
-        self._names: dict[int, tuple[str, str, bytes]] = {}
+    `chunks` is where the chunks lay when it was sealed, start by end: where the file's own framing is damaged, reading
+    goes on at the next. `loose`: whether messages outside of chunks count, which no recorder writes; where the file has
+    its sealed size they are damage that looks like messages.
+    """
+
+    def __init__(
+        self,
+        secret: bytes,
+        decompress: Decompress,
+        chunks: Mapping[int, int] | None = None,
+        *,
+        loose: bool = False,
+    ) -> None:
+        self._secret, self._decompress, self._loose = secret, decompress, loose
+        self._ends = dict(chunks or {})
+        self._starts = sorted(self._ends)
+        self._schemas: dict[int, tuple[str, str, bytes]] = {}
         self._channels: dict[int, tuple[str, bytes]] = {}
 
-    def chunks(self, buffer: Buffer, known_starts: Sequence[int] = ()) -> Iterator[ReadChunk]:
-        """Every chunk in the order of the file; where the records cannot be followed, on from the next known start."""
+    def chunks(self, buffer: Buffer) -> Iterator[ReadChunk]:
+        """Every chunk in the order of the file, and every stretch that cannot be followed as an unreadable one."""
         self._learn_from_summary(buffer)
-        position, end = len(MAGIC), len(buffer)
-        while True:
-            for found in records(buffer, position, end):
-                position = found.end
+        position, size = len(MAGIC), len(buffer)
+        while position < size:
+            for found in records(buffer, position, size):
+                start, position = found.start - _RECORD_HEAD_BYTES, found.end
+                swallowed = self._next_chunk(buffer, start + 1, found.end)
                 if found.opcode == _OP_CHUNK:
-                    yield self._chunk(buffer, found)
-                elif found.opcode in (OP_SCHEMA, OP_CHANNEL, OP_MESSAGE):
-                    # An unchunked file: none of ours, but its messages are there to be seen.
+                    chunk = self._chunk(buffer, found)
+                    yield chunk
+                    if chunk.state == "unreadable" and self._ends.get(start, position) != position:
+                        position = self._ends[start]  # its own length cannot be believed
+                        break
+                elif swallowed is not None or start in self._ends:
+                    position = self._ends.get(start, found.end) if swallowed is None else swallowed
+                    yield ReadChunk(start, position, "unreadable", ())
+                    break
+                elif self._loose and found.opcode in (OP_SCHEMA, OP_CHANNEL, OP_MESSAGE):
                     messages, _ = self._messages(buffer, [found])
                     if messages:
-                        yield ReadChunk(found.start - 9, found.end, "whole", messages)
-            following = [start for start in known_starts if start >= position and start < end]
-            following = [start for start in following if bytes(buffer[start : start + 1]) == bytes([_OP_CHUNK])]
-            if not following or following[0] == position:
-                return
-            position = following[0]
+                        yield ReadChunk(start, found.end, "whole", messages)
+            else:
+                if _is_data_end(buffer, position):
+                    return
+                following = self._next_chunk(buffer, position + 1, size)
+                start, position = position, self._ends.get(position, size if following is None else following)
+                if start < size:
+                    yield ReadChunk(start, position, "unreadable", ())
+
+    def _next_chunk(self, buffer: Buffer, first: int, end: int) -> int | None:
+        """Where the next chunk begins that lies as it was sealed, by its record's head; None: none before `end`."""
+        for start in self._starts[bisect_left(self._starts, first) : bisect_left(self._starts, end)]:
+            head = _RECORD_HEAD.pack(_OP_CHUNK, self._ends[start] - start - _RECORD_HEAD_BYTES)
+            if bytes(buffer[start : start + _RECORD_HEAD_BYTES]) == head:
+                return start
+        return None
 
     def _chunk(self, buffer: Buffer, found: Found) -> ReadChunk:
-        start = found.start - 9
+        start = found.start - _RECORD_HEAD_BYTES
         try:
             _, _, size, crc = _CHUNK_HEAD.unpack_from(buffer, found.start)
             position = found.start + _CHUNK_HEAD.size
@@ -109,9 +145,13 @@ class SealedFileReader:
             return ReadChunk(start, found.end, "no decompressor", ())
         if content is None or len(content) != size:
             return ReadChunk(start, found.end, "unreadable", ())
+        sound = crc == 0 or zlib.crc32(content) == crc
+        known = (dict(self._schemas), dict(self._channels))
         messages, to_the_end = self._messages(content, records(content, 0, len(content)))
-        whole = to_the_end == len(content) and (crc == 0 or zlib.crc32(content) == crc)
-        return ReadChunk(start, found.end, "whole" if whole else "crc", messages)
+        if sound and to_the_end == len(content):
+            return ReadChunk(start, found.end, "whole", messages)
+        self._schemas, self._channels = known  # what a damaged chunk declares must not spoil those behind it
+        return ReadChunk(start, found.end, "crc", messages)
 
     def _learn_from_summary(self, buffer: Buffer) -> None:
         """The channels once more, from the end of the file, for where the chunk that declared them is damaged."""
@@ -140,10 +180,10 @@ class SealedFileReader:
         with contextlib.suppress(struct.error, UnicodeDecodeError):
             if found.opcode == OP_SCHEMA:
                 one = schema(buffer, found)
-                self._names[one.id] = (one.name, one.encoding, one.data)
+                self._schemas[one.id] = (one.name, one.encoding, one.data)
                 return
             about = channel(buffer, found)
-            schema_sha256 = schema_hash(about.encoding, *self._names.get(about.schema_id, ("", "", b"")))
+            schema_sha256 = schema_hash(about.encoding, *self._schemas.get(about.schema_id, ("", "", b"")))
             self._channels[about.id] = (about.topic, channel_prefix(about.topic, schema_sha256))
 
     def _message(self, buffer: Buffer, found: Found) -> ReadMessage | None:
@@ -159,6 +199,13 @@ class SealedFileReader:
         return ReadMessage(leaf_hash(salt_of(self._secret, digest), digest), topic, sequence, log_time_ns, payload)
 
 
+def _is_data_end(buffer: Buffer, position: int) -> bool:
+    """Whether the data section ends here: its last record has four bytes, and the summary or the footer follows."""
+    head = bytes(buffer[position : position + _RECORD_HEAD_BYTES])
+    after = bytes(buffer[position + _RECORD_HEAD_BYTES + 4 : position + _RECORD_HEAD_BYTES + 5])
+    return head == _DATA_END_HEAD and after != b"" and 0 < after[0] < OP_DATA_END
+
+
 def decompress(name: str, data: bytes, size: int) -> bytes | None:
     """A chunk's content, None where the bytes are damaged. Raises MissingDecompressorError."""
     if name == "":
@@ -170,6 +217,8 @@ def decompress(name: str, data: bytes, size: int) -> bytes | None:
     except ImportError as error:
         raise MissingDecompressorError("zstandard is not installed") from error
     try:
+        if zstandard.frame_content_size(data) not in (-1, size):  # a damaged one may ask for any amount of memory
+            return None
         return zstandard.ZstdDecompressor().decompress(data, max_output_size=size)
     except (zstandard.ZstdError, MemoryError, ValueError, OverflowError):
         return None

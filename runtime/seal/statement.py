@@ -17,6 +17,8 @@ LEAVES_SUFFIX = ".leaves"
 KEY_PREFIX, KEY_SUFFIX = "key-", ".pub"
 
 Ended = Literal["", "in order", "open"]
+_OPTIONAL: dict[Any, type] = {int | None: int, bool | None: bool}
+_TOO_LARGE = 1 << 64
 
 
 class StatementError(ValueError):
@@ -144,6 +146,11 @@ def key_name(key_id: str) -> str:
     return f"{KEY_PREFIX}{key_id[:16]}{KEY_SUFFIX}"
 
 
+def printable(text: str) -> str:
+    """Text from evidence as it can be shown: a name or a topic may hold anything, a terminal's commands too."""
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
 def _build(kind: Any, fields: Any) -> Any:
     """A dataclass from JSON, every field of its type. Raises StatementError."""
     if not isinstance(fields, dict):
@@ -167,15 +174,11 @@ def _typed(hint: Any, value: Any, name: str) -> Any:
         return {key: _build(FileHash, one) for key, one in value.items()}
     if hint == dict[str, int] and isinstance(value, dict):
         return {key: _typed(int, one, name) for key, one in value.items()}
-    if hint in (int, str, bool):
-        if type(value) is hint:
-            return value
-    elif hint == int | None:
-        if value is None or type(value) is int:
-            return value
-    elif hint == bool | None:
-        if value is None or type(value) is bool:
-            return value
-    elif hint == Ended and value in ("", "in order", "open"):
-        return value
-    raise StatementError(f"{name} is {value!r}")
+    kind = _OPTIONAL.get(hint, hint)
+    fits = (value is None and hint in _OPTIONAL) or (kind in (int, str, bool) and type(value) is kind)
+    fits = fits or (hint == Ended and value in ("", "in order", "open"))
+    if not fits or (type(value) is int and not -_TOO_LARGE < value < _TOO_LARGE):
+        raise StatementError(f"its {name} is {value!a:.80}")
+    if type(value) is str and not value.isprintable():
+        raise StatementError(f"its {name} is no printable text: {value!a:.80}")
+    return value

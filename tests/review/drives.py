@@ -50,6 +50,8 @@ from runtime.decision.tensors import pack
 from runtime.engines.onnx import open_engine
 from runtime.preprocess import preprocess
 from runtime.record.store import DriveStore
+from runtime.seal.chain import DriveSealer
+from runtime.seal.keys import VehicleKey
 from runtime.supervise.plan import CONFIG_NAME, MODEL_NAME
 
 FRAME_NS = 50_000_000
@@ -77,11 +79,12 @@ def record_drive(
     config: Config | None = None,
     segment_s: float = 60.0,
     fingerprint_backend: str = "",
+    key: VehicleKey | None = None,
 ) -> Path:
     """Record `frames` frames into `folder`; returns it.
 
     Some can be dropped or late, others be lost on the link and declared; `change` alters what is recorded after it was
-    decided.
+    decided. With a `key` it is sealed.
     """
     folder.mkdir(parents=True)
     config = config or Config()
@@ -111,7 +114,8 @@ def record_drive(
         config_sha256=hashlib.sha256((folder / CONFIG_NAME).read_bytes()).hexdigest(),
         model_file_sha256=hashlib.sha256(onnx).hexdigest(),
     )
-    store = DriveStore(folder, "session", RecordConfig(segment_s=segment_s))
+    signer = None if key is None else DriveSealer(folder, key)
+    store = DriveStore(folder, "session", RecordConfig(segment_s=segment_s), signer)
     writer = _Writer(store, change)
     store.keep_header(HEADER.encode(header))
     writer.event("the drive begins")

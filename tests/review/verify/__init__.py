@@ -1,0 +1,1 @@
+"""Whether verifying tells the truth."""

@@ -1,0 +1,1 @@
+"""What seals a drive."""

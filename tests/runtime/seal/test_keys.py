@@ -1,0 +1,106 @@
+"""The vehicle's key."""
+
+from __future__ import annotations
+
+import json
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from runtime.commands.main import main
+from runtime.contracts.errors import SealError
+from runtime.seal.envelope import is_signed_by, key_id_of, make_envelope, parse_envelope
+from runtime.seal.keys import ensure_key, known_keys, load_key, new_key, rotate_key, rotation_files
+from runtime.seal.rotation import successors
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "keys"
+
+
+def test_a_new_key_is_ours_alone_and_is_there_again(folder: Path) -> None:
+    made = new_key(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "signing.key").stat().st_mode) == 0o600
+    again = load_key(folder)
+    assert (again.key_id, again.public_key) == (made.key_id, made.public_key)
+    assert known_keys(folder) == (made.public_key,)
+    assert not list(folder.glob("*.tmp"))
+    envelope = make_envelope("t", b"p", again.key_id, again.sign)
+    assert is_signed_by(envelope, made.public_key)
+
+
+def test_a_key_is_never_replaced_by_a_new_one(folder: Path) -> None:
+    made = new_key(folder)
+    with pytest.raises(SealError, match="sightline keys rotate"):
+        new_key(folder)
+    assert load_key(folder).key_id == made.key_id
+
+
+@pytest.mark.parametrize(("what", "mode"), [("signing.key", 0o640), ("signing.key", 0o604), ("", 0o750)])
+def test_a_key_that_others_can_get_at_is_refused_with_the_mend(folder: Path, what: str, mode: int) -> None:
+    new_key(folder)
+    (folder / what).chmod(mode)
+    with pytest.raises(SealError, match=f"mode {mode:04o}.*chmod [67]00"):
+        load_key(folder)
+    with pytest.raises(SealError, match="chmod"):
+        ensure_key(folder)
+
+
+def test_no_key_and_a_damaged_key_are_told(folder: Path) -> None:
+    with pytest.raises(SealError, match="sightline keys new"):
+        load_key(folder)
+    new_key(folder)
+    (folder / "signing.key").write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+    with pytest.raises(SealError, match="no private key in PEM"):
+        load_key(folder)
+
+
+def test_runs_that_start_at_once_agree_on_one_key(folder: Path) -> None:
+    found: list[str] = []
+    threads = [threading.Thread(target=lambda: found.append(ensure_key(folder)[0].key_id)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert set(found) == {load_key(folder).key_id}
+
+
+def test_after_a_rotation_the_old_key_leads_to_the_new_one_and_no_other_does(folder: Path, tmp_path: Path) -> None:
+    first = new_key(folder)
+    old, second = rotate_key(folder)
+    _, third = rotate_key(folder)
+    assert old.key_id == first.key_id
+    assert load_key(folder).key_id == third.key_id
+    assert set(known_keys(folder)) == {first.public_key, second.public_key, third.public_key}
+    assert stat.S_IMODE((folder / "signing.key").stat().st_mode) == 0o600
+    statements = [parse_envelope(path.read_bytes()) for path in rotation_files(folder)]
+    assert set(successors([first.public_key], statements)) == {first.key_id, second.key_id, third.key_id}
+    assert set(successors([second.public_key], statements)) == {second.key_id, third.key_id}
+    assert successors([], statements) == {}
+    stranger = new_key(tmp_path / "other")
+    forged = make_envelope(statements[0].payload_type, statements[0].payload, first.key_id, stranger.sign)
+    assert set(successors([first.public_key], [forged])) == {first.key_id}
+
+
+def test_the_command_makes_shows_and_changes_the_key(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--key-dir", str(folder), "--json"]
+    assert main(["keys", "show", *where]) == 2
+    assert "sightline keys new" in json.loads(capsys.readouterr().err)["error"]
+    assert main(["keys", "new", *where]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert main(["keys", "new", *where]) == 2
+    capsys.readouterr()
+    assert main(["keys", "rotate", *where]) == 0
+    second = json.loads(capsys.readouterr().out)
+    assert second["retired"] == [first["key_id"]]
+    assert main(["keys", "show", "--key-dir", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    assert second["key_id"] in shown
+    assert "-----BEGIN PUBLIC KEY-----" in shown
+    assert "PRIVATE" not in shown
+    assert key_id_of(load_key(folder).public_key) == second["key_id"]
