@@ -207,3 +207,18 @@ def test_a_layer_behind_a_fully_connected_one_gets_an_even_tiling_and_says_so() 
     assert (p.stride_y_px, p.stride_x_px, p.field_y_px, p.field_x_px) == (8.0, 8.0, 8.0, 8.0)
     assert "even tiling" in p.note
     assert layers.default().places.rows == 8  # the convolution before it, whose places are known
+
+
+def test_a_layer_whose_rows_the_target_does_not_look_at_is_not_chosen() -> None:
+    net = Network(32, 48, 10)
+    whole = net.conv(4, 4, 4)
+    starts, ends, axes = (np.array([each], np.int64) for each in (7, 8, 2))
+    row = net.op("Slice", starts, ends, axes)
+    net.pool_all()
+    net.dense(1)
+    net.done()
+    layers = Layers(net.graph, net.image, "steering")
+    assert [layer.tensor for layer in layers.gates()][-2:] == [whole, row]
+    layer = layers.default()
+    assert (layer.tensor, layer.places.rows, layer.places.columns) == (row, 1, 12)
+    assert (layer.places.origin_y_px, layer.places.field_y_px) == (29.5, 4.0)
