@@ -24,7 +24,7 @@ def page(report: Report, album: Album | None) -> str:
     if album is not None:
         parts.append(_pictures(album, worth))
     if worth is not None and worth.removal is not None:
-        parts.append(worth_sections.removal(worth.removal, worth.unit))
+        parts.append(worth_sections.removal(worth.removal, worth))
     if worth is not None and worth.randomisation is not None:
         parts.append(worth_sections.randomisation(worth.randomisation, worth.gates.randomised_head))
     if worth is not None and worth.stability is not None:
@@ -96,4 +96,5 @@ def _rests_on(report: Report) -> str:
             ("seeds", ", ".join(map(str, worth.seeds))),
             ("passes", f"{worth.passes:,}" if worth.passes else ""),
         ]
-    return section("What this rests on", "", facts(rows))
+    lead = "How every figure is made is written in docs/worth.md of Sightline."
+    return section("What this rests on", lead, facts(rows))

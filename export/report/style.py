@@ -27,6 +27,9 @@ dt { color: var(--soft) }
 dd { margin: 0; overflow-wrap: anywhere }
 .pair, .album { display: grid; gap: 18px }
 .pair { grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)) }
+.pair.wide { grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)) }
+.wide table { font-size: 12.5px }
+.wide th, .wide td { padding-right: 8px }
 .album { grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)) }
 figure { margin: 0 }
 figure img { display: block; width: 100%; border-radius: 4px; margin-bottom: 4px }

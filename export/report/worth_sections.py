@@ -6,7 +6,7 @@ from html import escape
 
 from export.report.charts import Chart, Line, legend, svg
 from export.report.parts import Cell, section, table
-from export.worth.amounts import amount, shown_unit, shown_value
+from export.worth.amounts import amount, plainly, shown_unit, shown_value
 from export.worth.controls import EDGES, EDGES_ON_GRID, RANDOM, RANDOM_ON_GRID
 from export.worth.judge import ATTRIBUTION, INPUT_GRADIENT
 from export.worth.verdict import Imputer, Randomisation, Removal, Stability, Way, Worth
@@ -40,8 +40,9 @@ def verdict(worth: Worth) -> str:
     )
 
 
-def removal(found: Removal, unit: str) -> str:
+def removal(found: Removal, worth: Worth) -> str:
     """Deletion and insertion: curves with both fillings, the comparisons as a table."""
+    unit, what = worth.unit, plainly(worth.target)
     names = list(dict.fromkeys(curve.map for curve in found.curves))
     lines = [_line(name, []) for name in names]
     deletion = (_curves(found, "deletion", imputer, unit) for imputer in dict.fromkeys(c.imputer for c in found.curves))
@@ -51,9 +52,9 @@ def removal(found: Removal, unit: str) -> str:
     share = ", ".join(f"{100 * fraction:g}" for fraction in found.fractions)
     return section(
         "Does the map mark what the decision hangs on?",
-        f"The {share} % of pixels that a map marks most are taken away (deletion: the target must change much) or "
+        f"The {share} % of pixels that a map marks most are taken away (deletion: {what} must change much) or "
         f"shown alone (insertion: it must stay near to what it was). Every map loses the same number of pixels. Over "
-        f"these frames the target itself has a standard deviation of {amount(found.target_spread, unit)}.",
+        f"these frames {what} itself has a standard deviation of {amount(found.target_spread, unit)}.",
         legend(lines),
         "<h3>Deletion: higher is better</h3>",
         f'<div class="pair">{"".join(deletion)}</div>',
@@ -103,7 +104,7 @@ def randomisation(found: Randomisation, limit: float) -> str:
         f"Weights are redrawn at their own scale, from the output towards the input, with {len(found.seeds)} seeds, "
         "and every copy is explained anew. A map that stays as it was shows the picture, not the decision "
         "(Adebayo et al., arXiv 1810.03292). Absolute values of the rank correlations, averaged over frames and seeds.",
-        f'<div class="pair"><div class="chart">{svg(chart)}{legend(lines)}</div>'
+        f'<div class="pair wide"><div class="chart">{svg(chart)}{legend(lines)}</div>'
         f"<div>{table([*heads, Cell('signed, by seed', number=True)], rows)}</div></div>",
     )
 
@@ -123,14 +124,14 @@ def stability(found: Stability, limit: float) -> str:
     return section(
         "Does the map stay when the picture hardly changes?",
         "Rank correlation of the map with the one of the disturbed picture; how far the map moves, of its own sum; how "
-        "far the target moves, of its standard deviation over the frames. Medians over frames and draws.",
+        "far the decision moves, of its standard deviation over the frames. Medians over frames and draws.",
         table(
             [
                 Cell("disturbance"),
                 Cell("rank correlation", number=True),
                 Cell("5th percentile", number=True),
                 Cell("map moves", number=True),
-                Cell("target moves", number=True),
+                Cell("decision moves", number=True),
             ],
             rows,
         ),
@@ -142,7 +143,7 @@ def _curves(found: Removal, way: Way, imputer: Imputer, unit: str) -> str:
     chart = Chart(
         title=f"{way}, {_FILLED[imputer]}",
         x_title=f"{'taken away' if way == 'deletion' else 'shown'}, % of pixels, {_FILLED[imputer]}",
-        y_title=f"|change of target|{', ' + shown_unit(unit) if unit else ''}",
+        y_title=f"|change|{', ' + shown_unit(unit) if unit else ''}",
         x_labels=[f"{100 * fraction:g}" for fraction in found.fractions],
         # The attribution is drawn last, on top.
         lines=[_line(c.map, [shown_value(value, unit) for value in c.by_fraction]) for c in reversed(chosen)],
@@ -182,7 +183,7 @@ def _directions(found: Removal, unit: str) -> str:
         ]
         for each in found.directions
     ]
-    head = [Cell("one side's marks taken away"), Cell("target moves to the other side by", number=True)]
+    head = [Cell("one side's marks taken away"), Cell("moves the decision to the other side by", number=True)]
     return (
         "<h3 class='apart'>Do the signs hold?</h3>"
         f"{table([*head, Cell('95 % interval', number=True), Cell('above 0?')], rows)}"

@@ -15,6 +15,12 @@ def shown_value(value: float, unit: str) -> float:
     return math.degrees(value) if unit == "rad" else value
 
 
+def plainly(target: str) -> str:
+    """What is explained, in words, from the target's quantity or what begins with it."""
+    words = {"steering_angle_rad": "the steering", "acceleration_mps2": "the acceleration"}
+    return words.get(target.partition(" ")[0], "the score")
+
+
 def amount(value: float, unit: str, digits: int = 3) -> str:
     """`1.25°`, `0.3 m/s²`, `4.2`."""
     number = f"{shown_value(value, unit):.{digits}g}"

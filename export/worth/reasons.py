@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from export.worth.amounts import amount
+from export.worth.amounts import amount, plainly
 from export.worth.controls import EDGES_ON_GRID
 from export.worth.verdict import (
     Comparison,
@@ -34,9 +34,9 @@ def failures(worth: Worth) -> tuple[str, ...]:
             f"The map hardly depends on what the head has learnt: with a randomised head its rank correlation with the "
             f"true map is {stage.signed:.2f} signed and {stage.absolute:.2f} absolute (both must be below {limit:g})."
         )
-    found += _beaten(worth.removal, worth.unit)
+    found += _beaten(worth.removal, worth)
     if worth.gates.direction:
-        found += [_backward(each, worth.unit) for each in worth.removal.directions if not each.passed]
+        found += [_backward(each, worth) for each in worth.removal.directions if not each.passed]
     noise = gated_disturbance(worth.stability)
     if noise.rank_correlation_median is None or noise.rank_correlation_median < worth.gates.stability:
         shown = "none" if noise.rank_correlation_median is None else f"{noise.rank_correlation_median:.2f}"
@@ -52,14 +52,14 @@ def proofs(worth: Worth) -> tuple[str, ...]:
     assert worth.removal is not None and worth.randomisation is not None and worth.stability is not None
     stage, noise = head_stage(worth.randomisation), gated_disturbance(worth.stability)
     assert stage is not None and stage.signed is not None and stage.absolute is not None
-    found = [_passed(worth.removal, way, worth.unit) for way in ("deletion", "insertion")]
+    found = [_passed(worth.removal, way, worth) for way in ("deletion", "insertion")]
     if worth.gates.direction:
-        moves = ", ".join(f"{amount(2 * d.figure.mean, worth.unit)} ({d.imputer})" for d in worth.removal.directions)
         moves = " and ".join(
             f"{amount(each.figure.mean, worth.unit)} ({each.imputer})" for each in worth.removal.directions
         )
         found.append(
-            f"The signs hold: taking one side's marks away moves the target to the other side, by {moves} on average."
+            f"The signs hold: taking one side's marks away moves {plainly(worth.target)} to the other side, by {moves} "
+            "on average."
         )
     found.append(
         f"The map depends on what the head has learnt: with a randomised head its rank correlation with the true map "
@@ -76,7 +76,7 @@ def notes(worth: Worth) -> tuple[str, ...]:
     """What the verdict does not hang on and a reader ought to know."""
     assert worth.removal is not None
     found = [
-        f"Edges averaged over the map's own cells, taken away, change the target by "
+        f"Edges averaged over the map's own cells, taken away, change {plainly(worth.target)} by "
         f"{amount(each.control_figure, worth.unit)} against the map's {amount(each.attribution, worth.unit)} "
         f"({each.imputer}). The verdict does not hang on it: on a road such patches are the lane lines themselves."
         for each in worth.removal.comparisons
@@ -102,16 +102,16 @@ def gated_disturbance(stability: Stability) -> Disturbance:
     return next(each for each in stability.disturbances if each.gated)
 
 
-def _beaten(removal: Removal, unit: str) -> list[str]:
+def _beaten(removal: Removal, worth: Worth) -> list[str]:
     """One sentence for every way and filling in which the map does not beat every gated control."""
     lost: dict[tuple[Way, str], list[Comparison]] = {}
     for each in removal.comparisons:
         if each.gated and not each.passed:
             lost.setdefault((each.way, each.imputer), []).append(each)
     return [
-        f"{_MOVES[way]} ({_FILLED[imputer]}) moves the target by {amount(found[0].attribution, unit)}, which is not "
-        f"surely {'more' if way == 'deletion' else 'less'} than controls come to: "
-        f"{'; '.join(_control(each, unit) for each in found)}."
+        f"{_MOVES[way]} ({_FILLED[imputer]}) moves {plainly(worth.target)} by "
+        f"{amount(found[0].attribution, worth.unit)}, which is not surely {'more' if way == 'deletion' else 'less'} "
+        f"than controls come to: {'; '.join(_control(each, worth.unit) for each in found)}."
         for (way, imputer), found in lost.items()
     ]
 
@@ -121,16 +121,17 @@ def _control(c: Comparison, unit: str) -> str:
     return f"'{c.control}' {amount(c.control_figure, unit)} (95 % interval of the difference {low} to {high})"
 
 
-def _backward(direction: Direction, unit: str) -> str:
-    mean = direction.figure
+def _backward(direction: Direction, worth: Worth) -> str:
+    mean, low, high = (
+        amount(value, worth.unit) for value in (direction.figure.mean, direction.figure.low, direction.figure.high)
+    )
     return (
-        "The signs do not hold: taking one side's marks away must move the target to the other side; it moved by "
-        f"{amount(mean.mean, unit)} ({direction.imputer}), 95 % interval {amount(mean.low, unit)} to "
-        f"{amount(mean.high, unit)}."
+        f"The signs do not hold: taking one side's marks away must move {plainly(worth.target)} to the other side; it "
+        f"moved by {mean} ({direction.imputer}), 95 % interval {low} to {high}."
     )
 
 
-def _passed(removal: Removal, way: Way, unit: str) -> str:
+def _passed(removal: Removal, way: Way, worth: Worth) -> str:
     """One sentence over both imputers: the map's figure and that of its strongest gated control."""
     parts = []
     for imputer in dict.fromkeys(c.imputer for c in removal.comparisons):
@@ -138,10 +139,11 @@ def _passed(removal: Removal, way: Way, unit: str) -> str:
         order = max if way == "deletion" else min
         strongest = order(gated, key=lambda c: c.control_figure)
         parts.append(
-            f"{amount(strongest.attribution, unit)} against {amount(strongest.control_figure, unit)} of "
+            f"{amount(strongest.attribution, worth.unit)} against {amount(strongest.control_figure, worth.unit)} of "
             f"'{strongest.control}', the strongest ({imputer})"
         )
-    does = "changes the target more than controls do" if way == "deletion" else "keeps it nearer than controls do"
+    what = plainly(worth.target)
+    does = f"changes {what} more than controls do" if way == "deletion" else f"keeps {what} nearer than controls do"
     return f"{_MOVES[way]} {does}: {'; '.join(parts)}."
 
 
