@@ -155,10 +155,7 @@ class Tape:
         for same in (name, source):
             if self.shape(same) == shape:
                 return same
-        found = self.emit("Reshape", source, self.ints(*shape))
-        if name in self.chosen:
-            self.chosen[found] = self.chosen[name]
-        return found
+        return self.emit("Reshape", source, self.ints(*shape))
 
     def transpose(self, name: str, order: Sequence[int]) -> str:
         """The axes in another order, by one operator at most."""

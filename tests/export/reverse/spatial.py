@@ -48,7 +48,13 @@ def conv_transpose(node: Node, x: list[Any]) -> Tensor:
                 index = [slice(None)] * whole.dim()
                 index[2 + axis] = slice(whole.shape[2 + axis] - extra, None)
                 whole[tuple(index)] = bias.reshape(1, -1, *[1] * n).expand_as(whole[tuple(index)])
-    cut: Tensor = F.pad(whole, [-p for p in _pads(node, n)])
+    pads = _pads(node, n)
+    wanted = at.get("output_shape") or [e * s for e, s in zip(image.shape[2:], strides, strict=True)]
+    if at.get("output_shape") or at.get("auto_pad", "NOTSET").startswith("SAME"):
+        total = [extent - size for extent, size in zip(whole.shape[2:], wanted, strict=True)]
+        upper = at.get("auto_pad") == "SAME_UPPER"
+        pads = [p for t in reversed(total) for p in ((t // 2, t - t // 2) if upper else (t - t // 2, t // 2))]
+    cut: Tensor = F.pad(whole, [-p for p in pads])
     return cut
 
 

@@ -45,6 +45,16 @@ CASES: dict[str, Build] = {
     "ConvTranspose made longer": _conv(
         (1, 3, 4, 5), (3, 4, 3, 3), "ConvTranspose", strides=[2, 2], pads=[1, 1, 1, 1], output_padding=[1, 1]
     ),
+    "ConvTranspose SAME_UPPER": _conv(
+        (1, 3, 4, 5), (3, 4, 4, 5), "ConvTranspose", auto_pad="SAME_UPPER", strides=[3, 2]
+    ),
+    "ConvTranspose SAME_LOWER": _conv(
+        (1, 3, 4, 5), (3, 4, 4, 5), "ConvTranspose", auto_pad="SAME_LOWER", strides=[3, 2]
+    ),
+    "ConvTranspose to a shape": _conv((1, 3, 4, 5), (3, 4, 4, 4), "ConvTranspose", output_shape=[9, 9], strides=[2, 2]),
+    "ConvTranspose to a longer shape": _conv(
+        (1, 3, 4, 5), (3, 4, 4, 4), "ConvTranspose", output_shape=[9, 10], strides=[2, 2], output_padding=[1, 0]
+    ),
     "ConvTranspose in groups": _conv((1, 4, 4, 5), (4, 3, 3, 3), "ConvTranspose", group=2, dilations=[2, 1]),
 }
 
