@@ -53,7 +53,7 @@ CASES: dict[str, Build] = {
     ),
     "ConvTranspose to a shape": _conv((1, 3, 4, 5), (3, 4, 4, 4), "ConvTranspose", output_shape=[9, 9], strides=[2, 2]),
     "ConvTranspose to a longer shape": _conv(
-        (1, 3, 4, 5), (3, 4, 4, 4), "ConvTranspose", output_shape=[9, 10], strides=[2, 2], output_padding=[1, 0]
+        (1, 3, 4, 5), (3, 4, 4, 4), "ConvTranspose", output_shape=[10, 10], strides=[2, 2], output_padding=[1, 0]
     ),
     "ConvTranspose in groups": _conv((1, 4, 4, 5), (4, 3, 3, 3), "ConvTranspose", group=2, dilations=[2, 1]),
 }
