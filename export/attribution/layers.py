@@ -197,11 +197,6 @@ class Layers:
         return "there are " + ", ".join(named) if named else "the graph has no layer with places"
 
 
-def choose_layer(graph: Graph, image: ImageInput, asked: str) -> str:
-    """The tensor that is asked where the configuration names none. Raises ModelError: see `Layers.default`."""
-    return Layers(graph, image, asked).default().tensor
-
-
 def _own_cells(shape: tuple[int, ...], places: Places) -> Bounds:
     """The boxes of a layer as a source of its own: each element sees its own cell, a class token nothing."""
     cells = np.arange(places.rows * places.columns).reshape(places.rows, places.columns)
