@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from export.artefact import refuse_foreign, whole_folder
-from export.companion import Companion
 from export.config import ModelConfig
 from export.explain import Explained, explain, explained, gradient_of
 from export.frames import Frames, frames_of
@@ -22,10 +20,9 @@ from export.precision.int8 import to_int8
 from export.report.report import Form, Report, to_json
 from export.report.write import write_report
 from export.session import Session
-from export.worth.judge import FineMap, judge
-from export.worth.laying import Field
-from export.worth.subject import Inputs
+from export.worth.judge import judge
 from export.worth.verdict import Worth, not_judged
+from export.worth.yardstick import gradient_x_input
 from runtime.contracts.errors import ModelError
 from runtime.contracts.model import manifest_of
 from runtime.contracts.worth import report_path
@@ -150,7 +147,7 @@ class _Export:
             return not_judged("the configuration names no frames.source to judge the explanation on", gates)
         if not self.config.worth.judge:
             return not_judged("the configuration says worth.judge: false", gates)
-        fine = None if gradient is None else _gradient_x_input(gradient, self.config, result.attribution.image)
+        fine = None if gradient is None else gradient_x_input(gradient, self.config, result.attribution.image)
         return judge(self.given.onnx, self._explain, frames, gates, input_gradient=fine)
 
     def _explain(self, plain: bytes) -> bytes:
@@ -214,22 +211,3 @@ def _told(result: Explained) -> tuple[str, ...]:
     if found is None:
         return ("none",)
     return (f"{found.method}, at {found.layer}, {found.rows} x {found.columns}, of {found.target}",)
-
-
-def _gradient_x_input(gradient: bytes, config: ModelConfig, image: str) -> FineMap:
-    """The yardstick: gradient x input at every pixel, the input counted from what the network takes for zero (mid-grey,
-    where it normalises by itself).
-    """
-    companion = Companion(gradient)
-    taken = next(each for each in config.images if each.name == image)
-    wanted = taken.normalise
-    zero = np.float32(127.5) if wanted is None else np.array(wanted.mean, np.float32) / np.float32(wanted.scale)
-    channels = -1 if taken.layout == "NHWC" else 0
-
-    def fine(inputs: Inputs, index: int) -> Field:
-        picture = np.asarray(inputs[image], np.float32)
-        slope = companion.at(inputs, image)(picture).gradient
-        by_colour, seen = np.moveaxis(slope[0], channels, -1), np.moveaxis(picture[0], channels, -1)
-        return np.asarray((by_colour * (seen - zero)).sum(axis=-1), np.float64)
-
-    return fine
