@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+import zstandard
 from mcap.reader import make_reader
 from mcap.records import Channel, Message, Schema
 from mcap.writer import Writer
 
-from runtime.seal.leaves_file import parse_leaves
+from runtime.record.scan import OP_MESSAGE, records
+from runtime.seal.leaves_file import SealedChunk, parse_leaves
 
 Entry = tuple[Schema, Channel, Message]
 
@@ -22,13 +24,15 @@ Entry = tuple[Schema, Channel, Message]
 class Tampering:
     """What was done to a copy: to which file, and (where messages were meant) to which of them by their sealed place.
 
-    `allowed`: messages that may be named; `named`: whether one of them must be.
+    `allowed`: messages that may be named; `hidden`: messages that may be said to be unreadable with their chunk;
+    `named`: whether one of the allowed must be.
     """
 
     kind: str
     file: str
     allowed: range | frozenset[int]
     named: bool
+    hidden: range = range(0)
 
 
 class Tamperer:
@@ -83,14 +87,21 @@ class Tamperer:
         data = bytearray(path.read_bytes())
         data[offset] = (data[offset] + self._random.randrange(1, 256)) % 256
         path.write_bytes(data)
-        allowed: range | frozenset[int] = frozenset()
+        for chunk, messages in self._chunks(name):
+            if chunk.start <= offset < chunk.end:
+                sealed = (self._drive / name).read_bytes()[chunk.start : chunk.end]
+                differ = _differing(sealed, bytes(data[chunk.start : chunk.end]))
+                allowed = frozenset(messages) if differ is None else frozenset(messages[place] for place in differ)
+                return Tampering(kind, name, allowed, False, messages)
+        return Tampering(kind, name, frozenset(), False)
+
+    def _chunks(self, name: str) -> Iterator[tuple[SealedChunk, range]]:
+        """A segment's chunks with their messages; none of another file."""
         if name in self._segments:
-            leaves = parse_leaves(path.with_suffix(".leaves").read_bytes())
+            leaves = parse_leaves((self._drive / name).with_suffix(".leaves").read_bytes())
             ends = [*(chunk.first_message for chunk in leaves.chunks[1:]), len(leaves.messages)]
             for chunk, end in zip(leaves.chunks, ends, strict=True):
-                if chunk.start <= offset < chunk.end:
-                    allowed = range(chunk.first_message, end)
-        return Tampering(kind, name, allowed, False)
+                yield chunk, range(chunk.first_message, end)
 
     def remove_file(self, name: str) -> Tampering:
         """A file is gone."""
@@ -104,7 +115,9 @@ class Tamperer:
         cut = self._random.randrange(size)
         with path.open("r+b") as file:
             file.truncate(cut)
-        return Tampering("file cut", name, range(1 << 30), False)
+        lost = [messages for chunk, messages in self._chunks(name) if chunk.end > cut]
+        hidden = range(lost[0].start, lost[-1].stop) if lost else range(0)
+        return Tampering("file cut", name, hidden, False, hidden)
 
     def change_message(self, name: str) -> Tampering:
         """One byte of one payload, or one time, everything else written anew around it."""
@@ -200,6 +213,30 @@ class Tamperer:
             )
         writer.finish()  # type: ignore[no-untyped-call]  # mcap types only parts
         (self.copy / name).write_bytes(output.getvalue())
+
+
+def _differing(sealed: bytes, changed: bytes) -> list[int] | None:
+    """Which messages of a chunk (its record's bytes) its change touched, as it decompresses now; None: its schemas
+    or channels too, so all.
+    """
+    before, now = _content(sealed), _content(changed)
+    if before is None or now is None or len(before) != len(now):
+        return []
+    found = list(records(before, 0, len(before)))
+    differ = [before[one.start - 9 : one.end] != now[one.start - 9 : one.end] for one in found]
+    if any(one for one, about in zip(differ, found, strict=True) if about.opcode != OP_MESSAGE):
+        return None
+    messages = [one for one, about in zip(differ, found, strict=True) if about.opcode == OP_MESSAGE]
+    return [place for place, one in enumerate(messages) if one]
+
+
+def _content(chunk: bytes) -> bytes | None:
+    data = chunk[9 + 28 + 4 + len("zstd") + 8 :]
+    size = int.from_bytes(chunk[25:33], "little")
+    try:
+        return zstandard.ZstdDecompressor().decompress(data, max_output_size=min(size, 1 << 26))
+    except zstandard.ZstdError:
+        return None
 
 
 def _with(message: Message, **changes: object) -> Message:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
 import tempfile
 from collections import defaultdict
@@ -39,10 +40,10 @@ class Row:
     falsely_named: int
 
 
-def record(out: Path, key_dir: Path, seconds: float, seed: int) -> Path:
-    """A sealed drive with a segment for every second."""
+def record(out: Path, key_dir: Path, seconds: float, seed: int, segment_s: float = 1.0) -> Path:
+    """A sealed drive with a segment for every `segment_s`."""
     config = default_config()
-    changed = msgspec.structs.replace(config.record, segment_s=1.0, key_dir=str(key_dir))
+    changed = msgspec.structs.replace(config.record, segment_s=segment_s, key_dir=str(key_dir))
     config = msgspec.structs.replace(config, record=changed)
     uri = f"proving-ground://lane?seed={seed}&duration_s={seconds:g}"
     return Path(run_drive(config, uri, out, "lockstep", lambda _: None).drive)
@@ -56,9 +57,28 @@ def judge(done: Tampering, found: Verification) -> tuple[bool, bool, bool]:
     for one in found.findings:
         if one.message is None or one.last_message is None:
             continue
-        inside = one.file == done.file and one.message in done.allowed and one.last_message in done.allowed
+        fits = done.hidden if one.kind == "chunk-unreadable" else done.allowed
+        inside = one.file == done.file and one.message in fits and one.last_message in fits
         right, wrong = right or inside, wrong or not inside
     return found.verdict == "damaged", right, wrong
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast an intact drive verifies: the median and the slowest of several times, in one process."""
+
+    median_realtime_factor: float
+    least_realtime_factor: float
+    mib_per_s: float
+
+
+def speed(work: Path, seed: int, seconds: float = 30.0, times: int = 9) -> Speed:
+    """Record a longer drive in one segment and verify it again and again."""
+    drive = record(work / "speed", work / "keys", seconds, seed, segment_s=60.0)
+    runs = [verify_drive(drive, known_keys(work / "keys")) for _ in range(times)]
+    factors = [one.realtime_factor for one in runs]
+    middle = statistics.median(one.wall_s for one in runs)
+    return Speed(statistics.median(factors), min(factors), runs[0].size_bytes / 2**20 / middle)
 
 
 def measure(work: Path, counts: tuple[int, int, int], seed: int, seconds: float = 5.0) -> tuple[list[Row], list[str]]:
@@ -92,16 +112,28 @@ def main() -> int:
     arguments = parser.parse_args()
     n = arguments.changes
     with tempfile.TemporaryDirectory() as folder:
-        rows, wrong = measure(Path(folder), (n * 6 // 10, n * 3 // 10, n // 25), arguments.seed)
+        rows, wrong = measure(Path(folder), (n * 61 // 100, n * 3 // 10, n // 25), arguments.seed)
+        fast = speed(Path(folder), arguments.seed)
     total = sum(row.done for row in rows)
     if arguments.json:
-        report = {"machine": machine(), "date": today(), "seed": arguments.seed, "changes": total, "wrong": wrong}
+        report = {
+            "machine": machine(),
+            "date": today(),
+            "seed": arguments.seed,
+            "changes": total,
+            "wrong": wrong,
+            **asdict(fast),
+        }
         print(json.dumps({**report, "rows": [asdict(row) for row in rows]}, indent=2))
     else:
         print("| change | done | found | named | falsely named |\n|---|---|---|---|---|")
         for row in rows:
             print(f"| {row.kind} | {row.done} | {row.found} | {row.named} | {row.falsely_named} |")
         print(f"\n{total} changes, seed {arguments.seed}; {machine()}, {today()}")
+        print(
+            f"verifying: {fast.median_realtime_factor:.0f} x real time (least {fast.least_realtime_factor:.0f}), "
+            f"{fast.mib_per_s:.0f} MiB/s"
+        )
         print("\n".join(wrong[:20]))
     return 1 if wrong else 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -166,6 +167,57 @@ def test_a_seal_with_a_signature_of_another_key_or_over_other_words_does_not_hol
     found = verify_drive(copy, [key.public_key])
     assert kinds(found)[0] == "seal-damaged"
     assert "signature does not hold" in found.findings[0].text
+
+
+def test_a_seal_that_the_vehicles_own_key_made_anew_breaks_the_chain(copy: Path, key: VehicleKey) -> None:
+    _, seal = recorded_seals(copy)[1]
+    assert isinstance(seal, SegmentSeal)
+    payload = seal_payload(dataclasses.replace(seal, late=True))
+    again = make_envelope(PAYLOAD_TYPE, payload, key.key_id, key.sign)
+    (copy / "segment-0001.seal.json").write_bytes(envelope_bytes(again))
+    found = verify_drive(copy, [key.public_key])
+    assert [(one.kind, one.file) for one in found.findings] == [("chain-broken", "segment-0002.seal.json")]
+
+
+def test_a_seal_whose_tree_is_not_that_of_its_file_is_told(copy: Path, key: VehicleKey) -> None:
+    _, seal = recorded_seals(copy)[0]
+    assert isinstance(seal, SegmentSeal)
+    payload = seal_payload(dataclasses.replace(seal, root="00" * 32))
+    (copy / "segment-0000.seal.json").write_bytes(
+        envelope_bytes(make_envelope(PAYLOAD_TYPE, payload, key.key_id, key.sign))
+    )
+    told = [one.text for one in verify_drive(copy, [key.public_key]).findings if one.kind == "seal-damaged"]
+    assert len(told) == 1
+    assert "the sealed tree is not that of its messages" in told[0]
+
+
+def test_a_public_key_that_is_gone_or_another_is_told(copy: Path, key: VehicleKey, tmp_path: Path) -> None:
+    [public] = copy.glob("key-*.pub")
+    public.write_bytes((new_key(tmp_path / "other"), (tmp_path / "other" / "signing.pub").read_bytes())[1])
+    assert kinds(verify_drive(copy, [key.public_key])) == ["file-changed"]
+    public.unlink()
+    assert kinds(verify_drive(copy, [key.public_key])) == ["file-missing"]
+    assert kinds(verify_drive(copy, []))[0] == "key-missing"
+
+
+def test_without_its_leaves_a_damaged_segment_is_told_as_a_whole(copy: Path, key: VehicleKey) -> None:
+    (copy / "segment-0001.leaves").unlink()
+    assert kinds(verify_drive(copy, [key.public_key])) == ["file-missing"]
+    path = copy / "segment-0001.mcap"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert kinds(verify_drive(copy, [key.public_key])) == ["file-missing", "bytes-changed"]
+
+
+def test_a_changed_byte_of_the_index_is_told_by_its_place_and_names_no_message(copy: Path, key: VehicleKey) -> None:
+    path = copy / "segment-0000.mcap"
+    data = bytearray(path.read_bytes())
+    data[-40] ^= 1
+    path.write_bytes(data)
+    [one] = verify_drive(copy, [key.public_key]).findings
+    assert (one.kind, one.message) == ("bytes-changed", None)
+    assert one.first_byte is not None
+    assert one.last_byte is not None
+    assert one.first_byte <= len(data) - 40 <= one.last_byte < len(data)
 
 
 def test_seals_under_each_others_names_are_told(copy: Path, key: VehicleKey) -> None:
