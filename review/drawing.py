@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -14,12 +15,18 @@ from review.path import draw_path
 from runtime.attribution import words
 from runtime.attribution.grid import Box, to_camera, values_of
 from runtime.contracts.messages import Attribution, Decision, DispositionKind, GroundTruth
-from runtime.contracts.model import ImageInput, OutputQuantity
+from runtime.contracts.model import ImageInput, Told
 
 DESIGN_WIDTH_PX = 960
 """What the instruments are laid out for; smaller pictures are drawn this wide, since below it words cannot be read."""
 
 _LEAST_UNIT = 2 / 3
+_LEGENDS: Mapping[Told, tuple[str, str]] = {
+    "steering_angle_rad": ("pulls left", "pulls right"),
+    "acceleration_mps2": ("pulls faster", "pulls slower"),
+    "score": ("pulls up", "pulls down"),
+    "attention": ("looks here", ""),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +38,7 @@ class Setting:
     width_px: int
     height_px: int  # of the picture alone
     map_scale: float  # the cell drawn at full strength, in the target's unit
-    target: OutputQuantity
+    target: Told
     steering_full_scale_rad: float
     acceleration_full_scale_mps2: float
     wheelbase_m: float
@@ -185,7 +192,7 @@ def _readings(moment: Moment, setting: Setting) -> Readings:
         reason = "the record is broken here"
     if moment.disposition in {"late", "dropped"} and moment.disposition_reason:
         reason = f"{moment.disposition} ({moment.disposition_reason}): {reason}"
-    steering = setting.target == "steering_angle_rad"
+    up, down = _LEGENDS[setting.target]
     return Readings(
         decision=decision,
         reason=_sentence(reason),
@@ -193,11 +200,11 @@ def _readings(moment: Moment, setting: Setting) -> Readings:
         speed_assumed=moment.speed_assumed,
         steering_full_scale_rad=setting.steering_full_scale_rad,
         acceleration_full_scale_mps2=setting.acceleration_full_scale_mps2,
-        legend=_signs(f"full: {words.amount(setting.map_scale, setting.target)[1:]} a cell")
+        legend=_signs(f"full: {words.amount(setting.map_scale, setting.target).lstrip('+')} a cell")
         if moment.attribution
         else "",
-        legend_up="pulls left" if steering else "pulls faster",
-        legend_down="pulls right" if steering else "pulls slower",
+        legend_up=up,
+        legend_down=down,
     )
 
 

@@ -243,7 +243,7 @@ class _Overlay:
             width_px=width,
             height_px=height,
             map_scale=map_scale,
-            target=manifest.attribution.target if manifest.attribution is not None else "steering_angle_rad",
+            target=manifest.attribution.told_as if manifest.attribution is not None else "steering_angle_rad",
             steering_full_scale_rad=next((dial for dial in _DIALS_RAD if widest <= dial), _DIALS_RAD[-1]),
             acceleration_full_scale_mps2=max(2.0, acceleration),
             wheelbase_m=config.vehicle.wheelbase_m,

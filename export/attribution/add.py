@@ -81,6 +81,7 @@ def add_attribution(
         scale=1.0 if blind else target.scale,
         target_tensor="" if asked.tensor == target.output else asked.tensor,
         target_index=asked.index,
+        signed=not blind,
     )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from runtime.attribution.grid import Grid
 from runtime.contracts.messages import ConceptValue
-from runtime.contracts.model import OutputQuantity
+from runtime.contracts.model import Told
 from runtime.contracts.vehicle import Control
 
 ROWS = ("far", "middle", "near")
@@ -79,7 +79,7 @@ class Account:
     words: str
 
 
-def account(values: Grid, target: OutputQuantity) -> Account:
+def account(values: Grid, target: Told) -> Account:
     """What pulled the target where, e.g. `pulled left by the near left (+1.4 deg), against it the far
     right (-0.3 deg)`.
 
@@ -94,6 +94,10 @@ def account(values: Grid, target: OutputQuantity) -> Account:
     with_it, against = (strongest, weakest) if found.net >= 0 else (weakest, strongest)
     if with_it.net == 0.0:
         return Account(found.net, None, None, "nothing in the picture pulled either way")
+    if target == "attention":
+        return Account(
+            found.net, with_it, None, f"attended most to the {with_it.zone} ({amount(with_it.share, target)})"
+        )
     words = f"pulled {_way(with_it.net, target)} by the {with_it.zone} ({amount(with_it.net, target)})"
     opposed = against.net * with_it.net < 0 and against.share >= _NOTABLE_SHARE
     if opposed:
@@ -103,8 +107,10 @@ def account(values: Grid, target: OutputQuantity) -> Account:
     return Account(found.net, with_it, against if opposed else None, words)
 
 
-def amount(pull: float, target: OutputQuantity) -> str:
-    """A pull with its sign, in degrees for steering and m/s2 for acceleration."""
+def amount(pull: float, target: Told) -> str:
+    """A pull with its sign, in degrees for steering and m/s2 for acceleration; a share of attention in percent."""
+    if target == "attention":
+        return f"{pull:.0%}"
     if target == "steering_angle_rad":
         return f"{math.degrees(pull):+.1f} deg"
     return f"{pull:+.2f} m/s2" if target == "acceleration_mps2" else f"{pull:+.3g}"
@@ -139,7 +145,7 @@ def action(control: Control) -> str:
     return f"{steering(control.steering_angle_rad)} and {way} by {shown} m/s2"
 
 
-def _way(pull: float, target: OutputQuantity) -> str:
+def _way(pull: float, target: Told) -> str:
     if target == "steering_angle_rad":
         return "left" if pull > 0 else "right"
     if target == "acceleration_mps2":

@@ -27,6 +27,8 @@ OutputQuantity = Literal["steering_angle_rad", "acceleration_mps2", "score"]
 """`score` is a number without a unit (a logit, a probability); several outputs may be scores. What drives gives a
 steering angle.
 """
+Told = OutputQuantity | Literal["attention"]
+"""What the numbers of a map are, for words: amounts of a quantity, or shares of attention without a sign."""
 StateQuantity = Literal["speed_mps", "steering_angle_rad", "acceleration_mps2", "yaw_rate_radps"]
 
 
@@ -124,7 +126,8 @@ class AttributionOutput(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """A float32 tensor rows x columns (leading ones allowed): the signed map of `target` over the image input `image`.
 
     `target_tensor` is the tensor of the graph that was differentiated, where it is not the output itself (a logit
-    before its softmax), and `target_index` the element of it, fixed or the largest of each pass.
+    before its softmax), and `target_index` the element of it, fixed or the largest of each pass. A map that is not
+    `signed` (attention rollout) holds shares of attention: where the network looks, not which way that pulls.
 
     The first cell is centred at (origin_y_px, origin_x_px) of the model input, its neighbours stride_*_px on, and
     each sees field_*_px around its centre. `scale` takes it to the target's unit and sign.
@@ -146,6 +149,12 @@ class AttributionOutput(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     scale: float = 1.0
     target_tensor: str = ""
     target_index: Annotated[int, Meta(ge=0)] | Literal["argmax"] = 0
+    signed: bool = True
+
+    @property
+    def told_as(self) -> Told:
+        """What the map's numbers are: amounts of the target, or shares of attention that pull no way."""
+        return self.target if self.signed else "attention"
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -246,7 +246,7 @@ class Policy:
             return None, None
         values = grid.scaled(outputs[contract.output], contract)
         message = grid.message(sequence, t_source_ns, values, contract, self._images[contract.image])
-        return message, words.account(values, contract.target)
+        return message, words.account(values, contract.told_as)
 
     def _reason(
         self,
@@ -264,7 +264,7 @@ class Policy:
         if math.isfinite(asked) and words.steering(asked) != words.steering(control.steering_angle_rad):
             done += f" (the network {words.steering(asked)})"
         if account is not None and self._manifest.attribution is not None:
-            explained = float(getattr(proposal, self._manifest.attribution.target, 0.0))
+            explained = float(getattr(proposal, self._manifest.attribution.told_as, 0.0))
             contrary = account.with_it is not None and account.net * explained < 0
             done += f"{', although' if contrary else ':'} {account.words}"
         seen = [f"seen: {words.seen(concepts)}"] if concepts else []

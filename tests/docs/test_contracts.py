@@ -103,6 +103,7 @@ def _kind(kind: inspect.Type) -> str:
         inspect.StrType: "text",
         inspect.IntType: "whole number",
         inspect.FloatType: "number",
+        inspect.BoolType: "true, false",
     }
     return plain[type(kind)]
 
