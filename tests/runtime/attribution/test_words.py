@@ -31,6 +31,11 @@ def words_of(values: Grid, target: OutputQuantity) -> str:
     return account(values, target).words
 
 
+def test_shares_of_attention_pull_no_way() -> None:
+    values = a_map(r2c0=0.5, r0c19=0.25, r1c10=0.25)
+    assert account(values, "attention").words == "attended most to the near left (50%)"
+
+
 def test_the_strongest_zone_each_way_is_named_with_its_degrees() -> None:
     values = a_map(r2c0=1.0 * DEG, r2c1=0.4 * DEG, r0c19=-0.3 * DEG)
     assert words_of(values, "steering_angle_rad") == (
