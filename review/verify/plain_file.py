@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from runtime.contracts.errors import RecordError
-from runtime.record.scan import mapped
 from runtime.seal.statement import FileHash
 
 
@@ -27,21 +27,24 @@ def read_plain(path: Path) -> bytes:
         raise RecordError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def hash_blocks(path: Path, block_bytes: int) -> tuple[FileHash, tuple[bytes, ...]]:
-    """A file's size and SHA-256, and the SHA-256 of each of its blocks. Raises RecordError."""
-    whole = hashlib.sha256()
-    blocks = []
-    try:
-        with mapped(path) as buffer:
-            for start in range(0, len(buffer), block_bytes):
-                block = bytes(buffer[start : start + block_bytes])
-                whole.update(block)
-                blocks.append(hashlib.sha256(block).digest())
-            return FileHash(len(buffer), whole.hexdigest()), tuple(blocks)
-    except OSError as error:
-        raise RecordError(f"{path} cannot be read: {error.strerror}") from error
-
-
 def hash_plain(path: Path) -> FileHash:
     """A file's size and SHA-256. Raises RecordError."""
-    return hash_blocks(path, 1 << 20)[0]
+    whole, size = hashlib.sha256(), 0
+    for block in _blocks_of(path, 1 << 20):
+        whole.update(block)
+        size += len(block)
+    return FileHash(size, whole.hexdigest())
+
+
+def hash_blocks(path: Path, block_bytes: int) -> tuple[bytes, ...]:
+    """The SHA-256 of each of a file's blocks. Raises RecordError."""
+    return tuple(hashlib.sha256(block).digest() for block in _blocks_of(path, block_bytes))
+
+
+def _blocks_of(path: Path, block_bytes: int) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            while block := file.read(block_bytes):
+                yield block
+    except OSError as error:
+        raise RecordError(f"{path} cannot be read: {error.strerror}") from error

@@ -45,7 +45,7 @@ class SegmentCheck:
             text = f"segment {seal.segment} is not there; {seal.messages} messages were sealed in it"
             yield Finding("segment-missing", name, text, segment=seal.segment)
             return
-        found, blocks = hash_blocks(self._path, BLOCK_BYTES)
+        found = hash_plain(self._path)
         if found == seal.file:
             if leaves is not None:
                 yield from self._root_of_intact(leaves)
@@ -58,7 +58,7 @@ class SegmentCheck:
             text = "it is not as it was sealed, and without its leaves the place cannot be told"
             yield Finding("bytes-changed", name, text, seal.segment, first_byte=0, last_byte=found.size_bytes - 1)
         else:
-            yield from self._damaged(leaves, blocks, found.size_bytes)
+            yield from self._damaged(leaves, found.size_bytes)
 
     def _leaves(self) -> tuple[Leaves | None, Finding | None]:
         seal, name = self._seal, leaves_name(self._seal.segment)
@@ -84,7 +84,7 @@ class SegmentCheck:
             text = "the file is the one that was sealed, but the sealed tree is not that of its messages"
             yield Finding("seal-damaged", self._seal.file_name, text, segment=self._seal.segment)
 
-    def _damaged(self, leaves: Leaves, blocks: tuple[bytes, ...], size_bytes: int) -> Iterator[Finding]:
+    def _damaged(self, leaves: Leaves, size_bytes: int) -> Iterator[Finding]:
         seal = self._seal
         chunks = list(self._chunks(leaves))
         self.by_message = all(chunk.state != "no decompressor" for chunk in chunks)
@@ -95,7 +95,7 @@ class SegmentCheck:
         if self.by_message:
             parts = list(_parts(chunks))
             yield from _findings(deviations(leaves.messages, parts), seal)
-        yield from self._bytes(leaves, blocks, size_bytes)
+        yield from self._bytes(leaves, hash_blocks(self._path, BLOCK_BYTES), size_bytes)
 
     def _chunks(self, leaves: Leaves) -> Iterator[ReadChunk]:
         ends = {chunk.start: chunk.end for chunk in leaves.chunks}
