@@ -25,7 +25,7 @@ _WEIGHT_DECAY = 1e-4
 
 @dataclass(frozen=True)
 class Course:
-    """Passes over the frames, and a learning rate that falls along a cosine; whether it is the last that is learned."""
+    """Passes over the frames, and a learning rate that falls along a cosine; whether it is the one that finishes."""
 
     epochs: float
     learning_rate: float
@@ -45,7 +45,7 @@ class Policy(nn.Module):
         """What is wrong with the answers, shape ()."""
         raise NotImplementedError
 
-    def finishing_loss(self, image: Tensor, generator: torch.Generator) -> Tensor:
+    def finishing_loss(self, image: Tensor) -> Tensor:
         """What is wrong beside the answers, shape (): taught in the last course, when the answers are good."""
         return torch.zeros(())
 
@@ -77,7 +77,7 @@ def fit(
         images = _disturbed(torch.from_numpy(samples.images[chosen]), generator)
         loss = policy.loss(images, _column(samples.speed_mps[chosen]), labels_of(samples, chosen))
         if course.finishing:
-            loss = loss + policy.finishing_loss(images, generator)
+            loss = loss + policy.finishing_loss(images)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(policy.parameters(), 5.0)

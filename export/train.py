@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from export.config import ModelConfig
     from export.learning import Policy
+    from export.samples import Samples
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,7 @@ def learn(reference: Reference, plan: Plan, workshop: Workshop) -> Policy:
     parts = [frames_of_roads(roads, threads, "scattered frames")]
     say(f"{len(parts[0])} frames from {len(roads)} roads, and {len(held_out)} held out")
 
-    def learn_more(name: str, course: Course) -> None:
-        samples = concatenate(parts)
+    def learn_more(name: str, samples: Samples, course: Course) -> None:
         with tqdm(total=0, desc=name, unit="step", leave=False, file=sys.stderr) as bar:
             fit(policy, samples, course, _shown(bar))
         turned, pushed = errors(policy, held_out)
@@ -95,7 +95,7 @@ def learn(reference: Reference, plan: Plan, workshop: Workshop) -> Policy:
         say(f"{name}: {course.epochs:g} epochs of {len(samples)}; error {turned * 1e3:.2f} mrad, {pushed:.3f} m/s2")
 
     seed = plan.seed * 1000  # of the courses: one each
-    learn_more("first", Course(plan.first_epochs, plan.rate, plan.rate / 5, seed))
+    learn_more("first", parts[0], Course(plan.first_epochs, plan.rate, plan.rate / 5, seed))
     for number in range(1, plan.rounds + 1):
         model = folder / f"round-{number}.onnx"
         write_model(model, reference.driver(policy))
@@ -103,8 +103,12 @@ def learn(reference: Reference, plan: Plan, workshop: Workshop) -> Policy:
         parts.append(frames_of_roads(drives, threads, f"round {number} drives"))
         say(f"round {number}: {len(parts[-1])} frames from {len(drives)} drives")
         if number < plan.rounds:
-            learn_more(f"round-{number}", Course(plan.round_epochs, plan.rate / 2, plan.rate / 5, seed + number))
-    learn_more("last", Course(plan.last_epochs, plan.rate / 2, 2e-6, seed + plan.rounds + 1, finishing=True))
+            course = Course(plan.round_epochs, plan.rate / 2, plan.rate / 5, seed + number)
+            learn_more(f"round-{number}", concatenate(parts), course)
+    learn_more("last", concatenate(parts), Course(plan.last_epochs, plan.rate / 2, 2e-6, seed + plan.rounds + 1))
+    if plan.finishing_epochs:
+        course = Course(plan.finishing_epochs, plan.rate / 3, plan.rate / 150, 7 * plan.seed, finishing=True)
+        learn_more("finish", parts[0], course)
     return policy
 
 
@@ -184,7 +188,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("policy", choices=REFERENCES)
     parser.add_argument("--out", type=Path, required=True, help="the ONNX file to write")
     parser.add_argument("--work", type=Path, default=Path("training"), help="folder of checkpoints and frames")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1, help="another number gives other weights (default: 1)")
     parser.add_argument("--judge-minutes", type=float, default=2.0, help="simulated minutes per road in the end")
     log = parser.add_argument_group("from a driving log, in place of the proving ground")
     log.add_argument("--log", help="a recording that tells speed and steering, such as the Udacity simulator's")

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """How much to do. Epochs: of the scattered frames, of each round, of the end, when the rate falls to nothing."""
+    """How much to do. Epochs: of the scattered frames, of each round, of the last course, when the rate falls to
+    nothing, and of the scattered frames again with what is taught beside the answers.
+    """
 
     roads: int = 500
     obscured_roads: int = 0
@@ -31,6 +33,7 @@ class Plan:
     first_epochs: float = 8.0
     round_epochs: float = 2.5
     last_epochs: float = 6.0
+    finishing_epochs: float = 0.0
     rate: float = 1.5e-3
     held_out_roads: int = 12
     seed: int = 1
@@ -69,7 +72,11 @@ REFERENCES = {
     reference.name: reference
     for reference in (
         Reference("pilotnet", PilotNet, Plan()),
-        Reference("concepts", Concepts, Plan(obscured_roads=60, drives_per_round=24, last_epochs=8.0, rate=3e-3)),
+        Reference(
+            "concepts",
+            Concepts,
+            Plan(obscured_roads=60, drives_per_round=24, last_epochs=8.0, finishing_epochs=2.0, rate=3e-3),
+        ),
         Reference("vit", Vit, Plan(rounds=0, last_epochs=3.0, rate=2e-3)),
     )
 }

@@ -51,7 +51,7 @@ _HELD = 0.15  # lines that stand out less than this tell nothing of the lane: su
 _BETA = 0.1
 _WEIGHTS = (2.0, 2.0, 1.0, 0.5, 1.0, 0.7, 0.5)  # of the concepts' errors: the lane's must be the smallest
 _DRIVEN, _SPARSE = 3.0, 5e-3
-_FOCUS, _OUT_OF_FOCUS_PX = 0.05, (4.0, 9.0)
+_FOCUS, _OUT_OF_FOCUS_PX = 0.05, 0.1 * IMAGE_ROWS
 
 
 class Concepts(Policy):
@@ -113,13 +113,12 @@ class Concepts(Policy):
         told = self._told(image.permute(0, 3, 1, 2).float() / _PIXEL_SCALE - 1.0)
         return told - (self._told_of_nothing() if self.training else self.blank)
 
-    def finishing_loss(self, image: Tensor, generator: torch.Generator) -> Tensor:
+    def finishing_loss(self, image: Tensor) -> Tensor:
         """What places tell of pictures out of focus, in units of the scales: lines and edges shall be what counts.
 
         Then what a place tells is what would be missed if its detail went, and not how the soft rest could be read.
         """
-        sigma_px = float(torch.empty(1).uniform_(*_OUT_OF_FOCUS_PX, generator=generator))
-        maps = self.maps(_out_of_focus(image[: len(image) // 4], sigma_px))
+        maps = self.maps(_out_of_focus(image[: len(image) // 4], _OUT_OF_FOCUS_PX))
         return _FOCUS * (maps / self.scales[:, None, None]).abs().sum(dim=(2, 3)).mean()
 
     def train(self, mode: bool = True) -> Self:
@@ -193,11 +192,12 @@ def acceleration_of(concepts: Tensor, speed_mps: Tensor) -> Tensor:
 
 def _out_of_focus(image: Tensor, sigma_px: float) -> Tensor:
     """uint8 (n, height, width, 3) to the same, blurred by a Gaussian."""
-    reach = round(2.5 * sigma_px)
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma_px) ** 2)
+    reach = int(3 * sigma_px)
+    kernel = torch.exp(-(torch.arange(-reach, reach + 1).float() ** 2) / 2 / sigma_px**2)
     kernel = (kernel / kernel.sum())[None, None]
     n, height, width, channels = image.shape
-    planes = image.permute(0, 3, 1, 2).float().reshape(n * channels, 1, height, width)
-    padded = functional.pad(planes, (reach, reach, reach, reach), mode="reflect")
-    blurred = functional.conv2d(functional.conv2d(padded, kernel[..., None]), kernel[:, :, None])
-    return blurred.view(n, channels, height, width).permute(0, 2, 3, 1).round().to(torch.uint8)
+    padded = functional.pad(image.permute(0, 3, 1, 2).float(), (reach, reach, reach, reach), mode="reflect")
+    planes = padded.reshape(n * channels, 1, height + 2 * reach, width + 2 * reach)
+    blurred = functional.conv2d(functional.conv2d(planes, kernel[..., None]), kernel[:, :, None])
+    blurred = blurred.reshape(n, channels, height, width).permute(0, 2, 3, 1)
+    return blurred.round().clamp(0, 255).to(torch.uint8)
