@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -147,8 +148,9 @@ class Progress:
 
     def _write(self, text: str) -> None:
         if sys.stderr is not None:
-            sys.stderr.write(text)
-            sys.stderr.flush()
+            with contextlib.suppress(OSError):  # nobody reads it any more: the build goes on
+                sys.stderr.write(text)
+                sys.stderr.flush()
 
 
 def _built_words(result: BuildResult, cache: Path | None) -> str:

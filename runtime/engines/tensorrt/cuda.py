@@ -104,14 +104,14 @@ class Cuda:
         uuid = (ctypes.c_ubyte * _UUID_BYTES)()
         major, minor, cuda = c_int(), c_int(), c_int()
         self._call("cuDeviceGetName", name, _NAME_BYTES, self._device)
-        self._call("cuDeviceGetUuid_v2", ctypes.cast(uuid, c_void_p), self._device)
+        told = self._library.cuDeviceGetUuid_v2(ctypes.cast(uuid, c_void_p), self._device) == 0
         self._call("cuDeviceGetAttribute", byref(major), _MAJOR, self._device)
         self._call("cuDeviceGetAttribute", byref(minor), _MINOR, self._device)
         self._call("cuDriverGetVersion", byref(cuda))
         return Gpu(
             name.value.decode(errors="replace"),
             f"{major.value}.{minor.value}",
-            bytes(uuid).hex() if any(uuid) else "",
+            bytes(uuid).hex() if told and any(uuid) else "",
             f"{cuda.value // 1000}.{cuda.value % 1000 // 10}",
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import signal
 import subprocess
@@ -47,11 +48,10 @@ def run_job(job: Job, on_beat: OnBeat) -> Built | Checked:
     for reader in readers:
         reader.start()
     try:
-        child.stdin.write(msgspec.json.encode(job) + b"\n")
-        child.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it is dead already: its end is read next
+            child.stdin.write(msgspec.json.encode(job) + b"\n")
+            child.stdin.flush()
         result = _follow(lines, on_beat)
-    except BrokenPipeError:
-        result = None
     except BaseException:
         _cancel(child)
         raise
@@ -59,7 +59,8 @@ def run_job(job: Job, on_beat: OnBeat) -> Built | Checked:
         for reader in readers:
             reader.join(_CANCEL_S)
     code = child.wait()
-    child.stdin.close()
+    with contextlib.suppress(BrokenPipeError):
+        child.stdin.close()
     if isinstance(result, Failed):
         raise (ModelError if result.of_model else EngineError)(result.error)
     if result is None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +159,27 @@ def test_an_option_that_cannot_be_is_refused_by_its_name(bench: Bench, arguments
     done = bench.run("engine", *arguments)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    "beyond_model", [-1000, 20, 300], ids=["the model's copy", "the plan", "the plan with its record"]
+)
+def test_a_full_disk_is_a_clear_error_and_leaves_the_plan_that_was_there(built: Bench, beyond_model: int) -> None:
+    before = {path: path.read_bytes() for path in built.plans}
+    limit = (built.folder / "model.onnx").stat().st_size + beyond_model
+    done = subprocess.run(
+        [sys.executable, "-m", "sightline", "engine", "build", "model.onnx", "--again"],
+        env=built.environment(),
+        cwd=built.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),  # what a write meets in the end
+    )
+    assert done.returncode == 2
+    assert "File too large; make room, or choose another" in done.stderr
+    assert {path: path.read_bytes() for path in built.plans} == before
+    assert not list(built.cache.glob("staging-*"))
 
 
 def test_a_limit_that_the_plan_does_not_fit_keeps_the_cache_as_it_is(built: Bench) -> None:

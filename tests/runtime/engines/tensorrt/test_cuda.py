@@ -102,7 +102,7 @@ except Exception as error: print(error)
     assert "finds no GPU (100 CUDA_ERROR_NO_DEVICE no CUDA-capable device is detected)" in said
 
 
-@pytest.mark.parametrize(("mode", "uuid"), [("", "5a" * 16), ("no-uuid", "")])
+@pytest.mark.parametrize(("mode", "uuid"), [("", "5a" * 16), ("no-uuid", ""), ("uuid-refused", "")])
 def test_the_gpu_is_told_as_the_driver_tells_it(bench: Bench, mode: str, uuid: str) -> None:
     code = """
 from runtime.engines.tensorrt.cuda import Cuda

@@ -63,6 +63,7 @@ CUresult EXPORT cuDeviceGetName(char *name, int size, CUdevice device) {
 #define cuDeviceGetUuid cuDeviceGetUuid_v2
 #endif
 CUresult EXPORT cuDeviceGetUuid(CUuuid *uuid, CUdevice device) {
+    if (mode("uuid-refused")) return CUDA_ERROR_NOT_SUPPORTED;
     memset(uuid->bytes, mode("no-uuid") ? 0 : 0x5a + device, sizeof uuid->bytes);
     return CUDA_SUCCESS;
 }
