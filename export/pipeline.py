@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -108,7 +108,8 @@ class _Export:
         self.say(what)
         beside = self.request.config.parent / uri if self.request.config is not None else Path(uri)
         located = str(beside) if "://" not in uri and beside.exists() else uri
-        return frames_of(manifest_of(model, self.config.name), Session(model).inputs, located, count)
+        found = frames_of(manifest_of(model, self.config.name), Session(model).inputs, located, count)
+        return replace(found, source=uri)  # a report tells what the configuration says, not where this machine keeps it
 
     def _forms(self, model: bytes, frames: Frames | None) -> Iterator[Form]:
         """The other precisions, each held against its gate; one that is refused is not written."""

@@ -169,7 +169,7 @@ def _comparisons(found: Removal, unit: str) -> str:
         )
     head = ("map", "control", "difference", "95 % interval")
     return table(
-        [Cell("way, filling"), Cell("against"), *(Cell(name, number=True) for name in head), Cell("better?")], rows
+        [Cell("way, filling"), Cell("against"), *(Cell(name, number=True) for name in head), Cell("passed?")], rows
     )
 
 

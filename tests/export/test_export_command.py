@@ -9,6 +9,8 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 onnx = pytest.importorskip("onnx", reason="export needs the extra 'export'")
@@ -78,6 +80,20 @@ def test_frames_bring_a_verdict_and_other_precisions_with_reports_of_their_own(t
     assert {"attribution", "gradient x input", "edges"} <= {
         curve["map"] for curve in report["worth"]["removal"]["curves"]
     }
+
+
+def test_a_report_names_its_frames_as_the_configuration_does_and_not_where_this_machine_keeps_them(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(3):
+        assert cv2.imwrite(str(folder / f"{number}.png"), np.full((90, 160, 3), 40 * number, np.uint8))
+    model, config = written(tmp_path, network(), "frames: {source: pictures}\nworth: {judge: false}\n")
+    assert main(["export", str(model), "--config", str(config), "--out", str(tmp_path / "out")]) == 0
+    report = (tmp_path / "out" / "small.report.json").read_text()
+    assert json.loads(report)["parity"]["frames_source"] == "pictures"
+    assert str(tmp_path) not in report + (tmp_path / "out" / "small.report.html").read_text()
 
 
 def test_a_companion_that_no_gradient_reaches_is_left_out_and_the_exit_code_says_so(
