@@ -8,12 +8,16 @@ import threading
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from runtime.commands.main import main
+from runtime.commands.run import describe
+from runtime.contracts.config import default_config
 from runtime.contracts.errors import SealError
 from runtime.seal.envelope import is_signed_by, key_id_of, make_envelope, parse_envelope
 from runtime.seal.keys import ensure_key, known_keys, load_key, new_key, rotate_key, rotation_files
 from runtime.seal.rotation import successors
+from runtime.supervise.launch import run_drive
 
 
 @pytest.fixture
@@ -104,3 +108,25 @@ def test_the_command_makes_shows_and_changes_the_key(folder: Path, capsys: pytes
     assert "-----BEGIN PUBLIC KEY-----" in shown
     assert "PRIVATE" not in shown
     assert key_id_of(load_key(folder).public_key) == second["key_id"]
+
+
+def test_a_first_run_says_once_that_it_made_a_key(folder: Path) -> None:
+    config = default_config()
+    config = replace(config, record=replace(config.record, key_dir=str(folder)))
+    source = "proving-ground://lane?seed=7&duration_s=0.2"
+    first = run_drive(config, source, folder.parent / "drives", "lockstep", lambda _: None)
+    second = run_drive(config, source, folder.parent / "drives", "lockstep", lambda _: None)
+    assert (first.key_made, second.key_made) == (str(folder), "")
+    assert first.key_id == second.key_id == load_key(folder).key_id
+    assert "signing.pub elsewhere" in describe(first)
+    assert "signing key" not in describe(second)
+
+
+def test_a_run_whose_key_others_can_read_does_not_begin(folder: Path) -> None:
+    new_key(folder)
+    (folder / "signing.key").chmod(0o644)
+    config = default_config()
+    config = replace(config, record=replace(config.record, key_dir=str(folder)))
+    with pytest.raises(SealError, match="chmod 600"):
+        run_drive(config, "proving-ground://lane?seed=7", folder.parent / "drives", "lockstep", lambda _: None)
+    assert not (folder.parent / "drives").exists()
