@@ -137,7 +137,7 @@ def test_the_page_fetches_nothing_and_its_tags_are_closed(worth: Worth, tmp_path
 
 
 def test_the_page_says_the_verdict_first_and_every_reason(worth: Worth, tmp_path: Path) -> None:
-    bad = judge(PLAIN, networks.blindly, FRAMES)
+    bad = judge(PLAIN, networks.blindly, networks.frames(8))
     for each, words in ((worth, "is worth showing"), (bad, "is not worth showing")):
         _, path = write_report(tmp_path / "m.onnx", EXPLAINED, report(each), FRAMES)
         text = path.read_text(encoding="utf-8")
