@@ -45,7 +45,7 @@ bench: .venv/.dev  ## every figure in the docs, measured on this machine
 	.venv/bin/python -m benchmarks
 
 clean:  ## remove environments, builds and caches; drives stay
-	rm -rf .venv .venvs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venvs .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.base: $(PINS)

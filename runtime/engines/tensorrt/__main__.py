@@ -18,7 +18,7 @@ import msgspec
 from runtime.contracts.engine import EngineRequest
 from runtime.contracts.errors import EngineError, ModelError, SightlineError
 from runtime.contracts.model import manifest_of
-from runtime.engines.tensorrt.builder import CancelledError, build_plan
+from runtime.engines.tensorrt.builder import build_plan
 from runtime.engines.tensorrt.cuda import Cuda
 from runtime.engines.tensorrt.progress import CANCEL, BuildJob, Built, Checked, CheckJob, Failed, Job, Step, Told
 from runtime.engines.tensorrt.times import Times
@@ -87,7 +87,7 @@ def check(job: CheckJob, reporter: Reporter) -> Checked:
         tried = []
         for name, given in trial_inputs(manifest, engine.inputs, job.seed):
             if not reporter.step(Step((f"parity: {name}",))):
-                raise CancelledError("the check was cancelled")
+                raise EngineError(f"the check of {job.where} was cancelled")
             tried.append((name, reference.run(given), engine.run(given)))
         parity = compare(tried, job.tolerance, named_outputs(manifest))
         reporter.step(Step(("latency",)))

@@ -37,10 +37,6 @@ OnStep = Callable[[Step], bool]
 """Told how far the build is; False ends it. Called from TensorRT's threads."""
 
 
-class CancelledError(EngineError):
-    """The build was told to end."""
-
-
 @dataclass(frozen=True, slots=True)
 class BuiltPlan:
     """What a build gave. `timing` are the times of tactics, for the next build; `timing_used`: those given were."""
@@ -67,8 +63,7 @@ def build_plan(
 
     Raises:
         ModelError: TensorRT cannot take the graph, or the graph breaks its manifest.
-        CancelledError: `on_step` said so.
-        EngineError: no TensorRT, or it found no way to build (memory, tactics).
+        EngineError: no TensorRT, it found no way to build (memory, tactics), or `on_step` ended it.
     """
     trt, log = load(), Log()
     logger = make_logger(trt, log)
@@ -92,8 +87,8 @@ def build_plan(
     monitor, steps = _monitor(trt, on_step)
     config.progress_monitor = monitor
     built: IHostMemory = builder.build_serialized_network(network, config)
-    if steps.cancelled:
-        raise CancelledError("the build was cancelled")
+    if built is None and steps.cancelled:
+        raise EngineError(f"the build of {where} was cancelled")
     if built is None:
         raise EngineError(
             f"TensorRT {trt.__version__} built no plan of {where}: {log.why()}; where memory is short, end other "

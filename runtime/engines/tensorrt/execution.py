@@ -35,6 +35,7 @@ class Execution:
         trt, self._log = load(), Log()
         self._logger: ILogger = make_logger(trt, self._log)
         self._runtime: Runtime = trt.Runtime(self._logger)
+        self._runtime.engine_host_code_allowed = False
         self._engine: ICudaEngine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise EngineError(f"TensorRT {trt.__version__} does not load the plan of {self._where}: {self._log.why()}")

@@ -99,3 +99,24 @@ def test_a_plan_that_does_not_repeat_itself_is_refused(bench: Bench) -> None:
     assert done.returncode == 2
     assert "two passes over the same input gave different" in done.stderr
     assert bench.plans == []
+
+
+def test_a_build_that_is_told_to_end_says_so_and_shows_its_phases_before(bench: Bench) -> None:
+    code = """
+from pathlib import Path
+from runtime.contracts.model import manifest_of
+from runtime.engines.tensorrt.builder import build_plan
+from runtime.engines.tensorrt.settings import BuildSettings
+
+onnx, told = Path("model.onnx").read_bytes(), []
+def on_step(step):
+    told.append(str(step))
+    return len(told) < 4
+try: build_plan(onnx, manifest_of(onnx, "it"), "it", settings=BuildSettings(), timing=b"", on_step=on_step)
+except Exception as error: print(error)
+print(told)
+"""
+    bench.model(tiny_policy())
+    said, told = bench.python(code, STAND_IN_STEPS="100").splitlines()
+    assert said == "the build of it was cancelled"
+    assert told == str(["Building 0/1", *(f"Building > Choosing tactics {step}/100" for step in range(3))])

@@ -13,14 +13,15 @@ onnx = pytest.importorskip("onnx", reason="graphs are read with the onnx package
 # Of ONNX's operators those that the parser's own table (onnx-tensorrt 10.1, docs/operators.md) says it does not take;
 # that of 10.3 on JetPack 6 is no shorter. It takes opsets 9 to 20.
 OPSETS = range(9, 21)
-NOT_TAKEN = frozenset(
-    """AffineGrid Bernoulli BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor BlackmanWindow Col2Im CenterCropPad
-    Compress ConcatFromSequence ConvInteger DFT Det DynamicQuantizeLinear HammingWindow HannWindow ImageDecoder
-    MatMulInteger MaxRoiPool MaxUnpool MelWeightMatrix Multinomial NegativeLogLikelihoodLoss Optional OptionalGetElement
-    OptionalHasElement QLinearConv QLinearMatMul RegexFullMatch STFT SequenceAt SequenceConstruct SequenceEmpty
-    SequenceErase SequenceInsert SequenceLength SequenceMap SoftmaxCrossEntropyLoss SplitToSequence StringConcat
-    StringNormalizer StringSplit TfIdfVectorizer Unique""".split()
-)
+_TABLE = """
+AffineGrid Bernoulli BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor BlackmanWindow Col2Im CenterCropPad
+Compress ConcatFromSequence ConvInteger DFT Det DynamicQuantizeLinear HammingWindow HannWindow ImageDecoder
+MatMulInteger MaxRoiPool MaxUnpool MelWeightMatrix Multinomial NegativeLogLikelihoodLoss Optional OptionalGetElement
+OptionalHasElement QLinearConv QLinearMatMul RegexFullMatch STFT SequenceAt SequenceConstruct SequenceEmpty
+SequenceErase SequenceInsert SequenceLength SequenceMap SoftmaxCrossEntropyLoss SplitToSequence StringConcat
+StringNormalizer StringSplit TfIdfVectorizer Unique
+"""
+NOT_TAKEN = frozenset(_TABLE.split())
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.onnx")), ids=lambda path: path.name)

@@ -361,10 +361,13 @@ class ICudaEngine:
 
 
 class Runtime:
+    engine_host_code_allowed: bool = True
+
     def __init__(self, logger: ILogger) -> None:
         self._logger = logger
 
     def deserialize_cuda_engine(self, serialized_engine: bytes) -> ICudaEngine | None:
+        assert self.engine_host_code_allowed is False
         found, _, rest = serialized_engine.partition(b":")
         if found != _MAGIC + __version__.encode():
             self._logger.log(ILogger.Severity.ERROR, "Version tag does not match")
