@@ -21,6 +21,10 @@ DESIGN_WIDTH_PX = 960
 """What the instruments are laid out for; smaller pictures are drawn this wide, since below it words cannot be read."""
 
 _LEAST_UNIT = 2 / 3
+_WORTH_BADGES: Mapping[str, list[tuple[str, Colour]]] = {
+    "not worth showing": [("the map is not worth showing: it failed its tests", BAD)],
+    "not judged": [("the map was not judged", WARN)],
+}
 _LEGENDS: Mapping[Told, tuple[str, str]] = {
     "steering_angle_rad": ("pulls left", "pulls right"),
     "acceleration_mps2": ("pulls faster", "pulls slower"),
@@ -157,8 +161,8 @@ def _badges(scene: Image, moment: Moment, setting: Setting, unit: float) -> None
     badges: list[tuple[str, Colour]] = []
     if setting.shadow:
         badges.append(("shadow: commands go nowhere", MUTED))
-    if setting.worth == "not worth showing" and moment.attribution is not None:
-        badges.append(("the map is not worth showing: it failed its tests", BAD))
+    if moment.attribution is not None:
+        badges += _WORTH_BADGES.get(setting.worth, [])
     if moment.disposition == "late":
         badges.append(("late: not used", WARN))
     if moment.disposition == "dropped" and moment.picture is not None:

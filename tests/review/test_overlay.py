@@ -104,17 +104,18 @@ def test_a_picture_that_is_none_and_a_map_without_a_shape_are_placeholders(tmp_p
     assert write_pictures(broken, tmp_path / "out", Selection()).frames == 4
 
 
-def test_a_map_that_failed_its_tests_is_labelled_in_every_picture_that_shows_it() -> None:
+def test_a_map_that_failed_its_tests_or_had_none_is_labelled_in_every_picture_that_shows_it() -> None:
     values = ((0.01, -0.01), (0.0, 0.01))
     shown = Attribution(7, 0, "image", "front", "m", "steering_angle_rad", values, 16.0, 50.0, 33.0, 100.0, 33.0, 100.0)
     with_map = dataclasses.replace(moment(), attribution=shown)
 
-    def labelled(at: Moment, worth: str) -> bool:
-        return bool((np.abs(draw(at, setting(worth=worth))[30:60].astype(int) - BAD).max(axis=2) < 12).any())
+    def labelled(at: Moment, worth: str, colour: tuple[int, int, int]) -> bool:
+        return bool((np.abs(draw(at, setting(worth=worth))[30:60].astype(int) - colour).max(axis=2) < 12).any())
 
-    assert labelled(with_map, "not worth showing")
-    assert not labelled(with_map, "worth showing")
-    assert not labelled(moment(), "not worth showing")
+    assert labelled(with_map, "not worth showing", BAD)
+    assert labelled(with_map, "not judged", WARN)
+    assert not any(labelled(with_map, "worth showing", colour) for colour in (BAD, WARN))
+    assert not labelled(moment(), "not worth showing", BAD)
 
 
 def test_every_nth_and_from_to_choose_frames(drive: Path, tmp_path: Path) -> None:
