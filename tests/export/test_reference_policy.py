@@ -21,7 +21,7 @@ from runtime.contracts.model import read_manifest
 from runtime.preprocess import preprocess
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-MODELS = [CONFIGS / f"{name}.onnx" for name in ("pilotnet", "concepts")]
+MODELS = [CONFIGS / f"{name}.onnx" for name in ("pilotnet", "concepts", "vit")]
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda path: path.stem)
 
 
