@@ -16,6 +16,8 @@ from runtime.contracts.model import AttributionOutput, ImageInput
 EDGES, EDGES_ON_GRID = "edges", "edges on the map's grid"
 RANDOM, RANDOM_ON_GRID = "random", "random on the map's grid"
 CONTROLS = (EDGES, EDGES_ON_GRID, RANDOM, RANDOM_ON_GRID)
+COUNTING = (EDGES, RANDOM, RANDOM_ON_GRID)
+"""Those that a map must beat. Edges on its own grid are told and no gate: on a road they are the lane lines."""
 
 DRAWS = 5
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from export.frames import Frames
 from export.graph.graph import Graph
 from export.worth.bootstrap import figure, interval
-from export.worth.controls import CONTROLS, EDGES, EDGES_ON_GRID, RANDOM_ON_GRID, controls
+from export.worth.controls import COUNTING, EDGES, RANDOM_ON_GRID, controls
 from export.worth.imputers import IMPUTERS, blur_sigma_px
 from export.worth.laying import Field, laid
 from export.worth.randomisation import Explain, randomisation
@@ -181,8 +181,7 @@ def _comparison(control: str, way: Way, imputer: Imputer, pair: _Pair, gates: Wo
         attribution=figure(pair.ours),
         control_figure=figure(pair.theirs),
         difference=pair.difference,
-        # Edges on the map's own grid are told and not gated: on a road they are the lane lines themselves.
-        gated=control in CONTROLS and control != EDGES_ON_GRID,
+        gated=control in COUNTING and (way == "deletion" or gates.insertion),
         # Against patches strewn at random the mean must win; they show parts of the whole road, so that the difference
         # is small beside its spread over frames, and its interval is told.
         passed=passed and (certain or not gates.certain or control == RANDOM_ON_GRID),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from export.worth.amounts import amount, plainly
-from export.worth.controls import EDGES_ON_GRID
+from export.worth.controls import COUNTING, EDGES_ON_GRID
 from export.worth.verdict import (
     Comparison,
     Direction,
@@ -34,7 +34,9 @@ def failures(worth: Worth) -> tuple[str, ...]:
             f"The map hardly depends on what the head has learnt: with a randomised head its rank correlation with the "
             f"true map is {stage.signed:.2f} signed and {stage.absolute:.2f} absolute (both must be below {limit:g})."
         )
-    found += _beaten(worth.removal, worth)
+    found += _beaten(worth.removal, "deletion", worth)
+    if worth.gates.insertion:
+        found += _beaten(worth.removal, "insertion", worth)
     if worth.gates.direction:
         found += [_backward(each, worth) for each in worth.removal.directions if not each.passed]
     noise = gated_disturbance(worth.stability)
@@ -52,7 +54,8 @@ def proofs(worth: Worth) -> tuple[str, ...]:
     assert worth.removal is not None and worth.randomisation is not None and worth.stability is not None
     stage, noise = head_stage(worth.randomisation), gated_disturbance(worth.stability)
     assert stage is not None and stage.signed is not None and stage.absolute is not None
-    found = [_passed(worth.removal, way, worth) for way in ("deletion", "insertion")]
+    ways: tuple[Way, ...] = ("deletion", "insertion") if worth.gates.insertion else ("deletion",)
+    found = [_passed(worth.removal, way, worth) for way in ways]
     if worth.gates.direction:
         moves = " and ".join(
             f"{amount(each.figure.mean, worth.unit)} ({each.imputer})" for each in worth.removal.directions
@@ -82,6 +85,8 @@ def notes(worth: Worth) -> tuple[str, ...]:
         for each in worth.removal.comparisons
         if each.control == EDGES_ON_GRID and each.way == "deletion" and not each.passed
     ]
+    if not worth.gates.insertion:
+        found += [f"{lost} The verdict does not hang on it." for lost in _beaten(worth.removal, "insertion", worth)]
     if worth.randomisation is not None and worth.randomisation.stages:
         whole = worth.randomisation.stages[-1]
         if whole.absolute is not None and whole.absolute >= worth.gates.randomised_head:
@@ -102,17 +107,18 @@ def gated_disturbance(stability: Stability) -> Disturbance:
     return next(each for each in stability.disturbances if each.gated)
 
 
-def _beaten(removal: Removal, worth: Worth) -> list[str]:
-    """One sentence for every way and filling in which the map does not beat every gated control."""
-    lost: dict[tuple[Way, str], list[Comparison]] = {}
+def _beaten(removal: Removal, way: Way, worth: Worth) -> list[str]:
+    """One sentence for every filling with which the map does not beat every control that counts."""
+    lost: dict[str, list[Comparison]] = {}
     for each in removal.comparisons:
-        if each.gated and not each.passed:
-            lost.setdefault((each.way, each.imputer), []).append(each)
+        counts = each.gated or (way == "insertion" and each.control in COUNTING)
+        if each.way == way and counts and not each.passed:
+            lost.setdefault(each.imputer, []).append(each)
     return [
         f"{_MOVES[way]} ({_FILLED[imputer]}) moves {plainly(worth.target)} by "
         f"{amount(found[0].attribution, worth.unit)}, which is not surely {'more' if way == 'deletion' else 'less'} "
         f"than controls come to: {'; '.join(_control(each, worth.unit) for each in found)}."
-        for (way, imputer), found in lost.items()
+        for imputer, found in lost.items()
     ]
 
 

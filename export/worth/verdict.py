@@ -17,8 +17,9 @@ class WorthGates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What an explanation must reach to be worth showing.
 
     `deletion_over_controls`: the change of the decision when the marked pixels go, at least this many times that of the
-    strongest control. `insertion_under_controls`: the distance to the decision when only they are there, at most this
-    many times that of the strongest control.
+    strongest control. `insertion`: whether the verdict hangs on insertion too, which is measured and told in any case;
+    `insertion_under_controls`: the distance to the decision when only the marked pixels are there, at most this many
+    times that of the strongest control.
 
     `certain`: the 95 % interval of the paired difference from edges and from random pixels, and that of the direction,
     must lie on the right side as well. `randomised_head`: the absolute rank correlation with the map of a randomised
@@ -27,6 +28,7 @@ class WorthGates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     deletion_over_controls: Annotated[float, Meta(ge=0.0)] = 1.0
+    insertion: bool = False
     insertion_under_controls: Annotated[float, Meta(ge=0.0)] = 1.0
     certain: bool = True
     randomised_head: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.5

@@ -59,7 +59,11 @@ def test_only_gated_controls_count_and_all_that_were_lost_to_stand_in_one_senten
     assert good.removal is not None
     lost = [replace(each, passed=False) for each in good.removal.comparisons]
     told = failures(replace(good, removal=replace(good.removal, comparisons=tuple(lost))))
-    assert len(told) == 4  # two ways, two fillings
+    assert len(told) == 2  # two fillings; insertion is told and no gate, unless the configuration wants it
+    strict = replace(good, gates=replace(good.gates, insertion=True))
+    assert len(failures(replace(strict, removal=replace(good.removal, comparisons=tuple(lost))))) == 4
+    told_beside = notes(replace(good, removal=replace(good.removal, comparisons=tuple(lost))))
+    assert sum("alone" in note for note in told_beside) == 2
     assert all("'edges'" in reason and "'random'" in reason and EDGES_ON_GRID not in reason for reason in told)
     ungated = [replace(each, gated=False) for each in lost]
     assert failures(replace(good, removal=replace(good.removal, comparisons=tuple(ungated)))) == ()
