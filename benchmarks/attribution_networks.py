@@ -17,6 +17,7 @@ from export.draft import draft
 from export.explain import explain, graph_of, plain_of
 from export.graph.graph import Graph
 from runtime.contracts.errors import ModelError
+from runtime.contracts.model import manifest_of
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +50,9 @@ def reference(name: str) -> Network:
     """A reference policy with its committed weights."""
     given = (CONFIGS / f"{name}.onnx").read_bytes()
     config = parse_model_config((CONFIGS / "models" / f"{name}.yaml").read_text(encoding="utf-8"), name)
-    return network(name, given, config)
+    contract = manifest_of(given, name).attribution
+    own = Variant(config.attribution.method, "" if contract is None else contract.layer, given)
+    return Network(name, given, config, plain_of(given, config), (own, *_variants(given, config)))
 
 
 def squeezenet(seed: int = 0) -> Network:
@@ -66,19 +69,15 @@ def squeezenet(seed: int = 0) -> Network:
             graph.constants[node.inputs[1]] = rng.normal(0, np.sqrt(2 / fan_in), shape).astype(np.float32)
             graph.constants[node.inputs[2]] = rng.normal(0, 0.1, (shape[0],)).astype(np.float32)
     given = graph.to_bytes()
-    return network("squeezenet", given, parse_model_config(draft(given, "squeezenet"), "squeezenet"))
-
-
-def network(name: str, given: bytes, config: ModelConfig) -> Network:
-    """A network and its frontier: its own method first, then the exact map at each map of a convolution, and that map
-    carried up; what a graph does not allow is left out.
-    """
+    config = parse_model_config(draft(given, "squeezenet"), "squeezenet")
     own = Variant(config.attribution.method, config.attribution.layer, explain(given, config))
-    others = tuple(_variants(given, config))
-    return Network(name, given, config, plain_of(given, config), (own, *others))
+    return Network("squeezenet", given, config, plain_of(given, config), (own, *_variants(given, config)))
 
 
 def _variants(given: bytes, config: ModelConfig) -> Iterator[Variant]:
+    """The frontier: the exact map at each of the last maps of convolutions, and that map carried up; what a graph does
+    not allow is left out.
+    """
     wanted = [(GRADIENT, layer) for layer in _layers(graph_of(given, config))] + [(UPWARD, "auto")]
     for method, layer in wanted:
         asked = msgspec.structs.replace(config.attribution, method=method, layer=layer)
