@@ -124,4 +124,22 @@ def _per_channel(part: Wide, axis: int, channels: int) -> Wide | None:
     return np.broadcast_to(part.reshape(-1), (channels,))
 
 
-RULES: tuple[Rule, ...] = (behind, before)
+def behind_normalisation(wiring: Wiring, node: Node) -> bool:
+    """Batch normalisation, then a factor or an offset per channel: they are its own gain and offset."""
+    step = _step(wiring, node) if node.op != "BatchNormalization" else None
+    maker = wiring.private(step.x, "BatchNormalization") if step is not None else None
+    if step is None or maker is None or maker.attributes.get("training_mode", 0):
+        return False
+    gain, offset, *rest = (wiring.known(name) for name in maker.inputs[1:5])
+    if gain is None or offset is None or any(part is None for part in rest):
+        return False
+    scale, shift = (_per_channel(part, 1, gain.size) for part in (step.scale, step.shift))
+    if scale is None or shift is None:
+        return False
+    gains = (wiring.constant(gain * scale, step.x, "gain"), wiring.constant(offset * scale + shift, step.x, "offset"))
+    made = wiring.graph.emit("BatchNormalization", maker.inputs[0], *gains, *maker.inputs[3:5], **maker.attributes)
+    wiring.substitute(node.outputs[0], made)
+    return True
+
+
+RULES: tuple[Rule, ...] = (behind, before, behind_normalisation)

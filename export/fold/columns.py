@@ -24,28 +24,33 @@ _COMPARED_BYTES = 16 << 20  # a larger one is stored once by whoever wrote the e
 
 @dataclass(frozen=True)
 class _Product:
-    """y' = M x' of a row x, where M is the constant `matrix`, or its transposition where it is `crossed`."""
+    """M x of a column x, or (M x')' of a row, where M is the constant `matrix` or, `crossed`, its transposition."""
 
     node: Node
     matrix: str
     crossed: bool
+    is_row: bool
 
 
 def turn(graph: Graph) -> bool:
-    """Turn every product of one row by a constant, where a large matrix is read both ways. True where there is one."""
+    """Turn the products by a large constant that is read both ways, and those beside them. True where there is one."""
     wiring = Wiring(graph)
     known: dict[tuple[tuple[int, ...], bytes], str] = {}
-    products = [_product(wiring, node, known) for node in wiring.nodes if _is_row_product(wiring, node)]
+    products = [_product(wiring, node, known) for node in wiring.nodes if _is_product(wiring, node)]
     ways: dict[str, set[bool]] = {}
     for product in products:
         ways.setdefault(product.matrix, set()).add(product.crossed)
     shared = {name for name, both in ways.items() if len(both) > 1 and graph.constants[name].nbytes >= _WORTH_BYTES}
     touching = _touching(wiring, [product.node for product in products if product.matrix in shared])
-    turned = [product for product in products if product.node in touching]
+    turned = [product for product in products if product.node in touching and not _is_turned(product)]
     for product in turned:
         _turn(Wiring(graph), product)
     graph.prune()
     return bool(turned)
+
+
+def _is_turned(product: _Product) -> bool:
+    return not product.is_row and product.node.inputs[0] == product.matrix
 
 
 def _touching(wiring: Wiring, start: list[Node]) -> set[Node]:
@@ -59,32 +64,43 @@ def _touching(wiring: Wiring, start: list[Node]) -> set[Node]:
         found.add(node)
         makers = [wiring.maker(name) for name in node.inputs if name]
         beside = [*(maker for maker in makers if maker is not None), *wiring.readers(node.outputs[0])]
-        stack.extend(each for each in beside if is_elementwise(each) or _is_row_product(wiring, each))
+        stack.extend(each for each in beside if is_elementwise(each) or _is_product(wiring, each))
     return found
 
 
-def _is_row_product(wiring: Wiring, node: Node) -> bool:
-    if node.domain or node.op not in ("Gemm", "MatMul") or node.attributes.get("transA", 0):
+def _is_product(wiring: Wiring, node: Node) -> bool:
+    """Whether a node is the product of one row by a constant, or of a constant by one column."""
+    if node.domain or node.op not in ("Gemm", "MatMul") or (known := _constant_side(wiring, node)) is None:
         return False
-    x, matrix = node.inputs[0], wiring.known(node.inputs[1])
+    x, matrix = node.inputs[1 - known], wiring.known(node.inputs[known])
     if matrix is None or matrix.ndim != 2 or wiring.known(x) is not None or len(wiring.shape(x)) != 2:
         return False
+    crosses_x = node.attributes.get("transA" if known else "transB", 0)
     added = node.input(2)
-    return wiring.shape(x)[0] == 1 and (not added or wiring.size(added) == wiring.size(node.outputs[0]))
+    fits = not added or wiring.size(added) == wiring.size(node.outputs[0])
+    return fits and not crosses_x and wiring.shape(x)[1 - known] == 1
+
+
+def _constant_side(wiring: Wiring, node: Node) -> int | None:
+    return next((side for side in (1, 0) if wiring.known(node.inputs[side]) is not None), None)
 
 
 def _product(wiring: Wiring, node: Node, known: dict[tuple[tuple[int, ...], bytes], str]) -> _Product:
     """The product by the matrix that another one reads already, upright or crossed, where there is such a matrix."""
-    name, crossed = node.inputs[1], not node.attributes.get("transB", 0)
+    side = _constant_side(wiring, node)
+    assert side is not None
+    is_row = side == 1
+    name = node.inputs[side]
+    crossed = not node.attributes.get("transB", 0) if is_row else bool(node.attributes.get("transA", 0))
     array = wiring.graph.constants[name]
     if array.nbytes > _COMPARED_BYTES:
-        return _Product(node, name, crossed)
+        return _Product(node, name, crossed, is_row)
     upright = known.setdefault(_key(array), name)
     if upright == name and array.nbytes >= _WORTH_BYTES:
         other = known.get(_key(array.T))
         if other is not None and other != name:
-            return _Product(node, other, not crossed)
-    return _Product(node, upright, crossed)
+            return _Product(node, other, not crossed, is_row)
+    return _Product(node, upright, crossed, is_row)
 
 
 def _key(array: Array) -> tuple[tuple[int, ...], bytes]:
@@ -94,15 +110,9 @@ def _key(array: Array) -> tuple[tuple[int, ...], bytes]:
 def _turn(wiring: Wiring, product: _Product) -> None:
     node = product.node
     y = node.outputs[0]
-    column = wiring.reshape(node.inputs[0], (wiring.size(node.inputs[0]), 1))
-    added = [_column(wiring, node.inputs[2])] if node.input(2) else []
+    x = node.inputs[1 if not product.is_row else 0]
+    added = [wiring.reshaped(node.inputs[2], (wiring.size(y), 1))] if node.input(2) else []
     attributes = {name: value for name, value in node.attributes.items() if name in ("alpha", "beta")}
+    column = wiring.reshape(x, (wiring.size(x), 1))
     result = wiring.graph.emit("Gemm", product.matrix, column, *added, transA=int(product.crossed), **attributes)
     wiring.substitute(y, wiring.reshape(result, wiring.shape(y)))
-
-
-def _column(wiring: Wiring, name: str) -> str:
-    array = wiring.known(name)
-    if array is not None:
-        return wiring.graph.constant(array.reshape(-1, 1), name)
-    return wiring.reshape(name, (wiring.size(name), 1))

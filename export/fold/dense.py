@@ -41,7 +41,7 @@ def cut_outputs(wiring: Wiring, node: Node) -> bool:
     product = node.outputs[0]
     found = linear(wiring, node)
     readers = wiring.readers(product)
-    if found is None or found.is_conv or wiring.is_output(product) or not readers:
+    if found is None or found.is_conv or found.column or wiring.is_output(product) or not readers:
         return False
     wanted = [_columns(wiring, reader, product) for reader in readers]
     rows = [each for each in wanted if each is not None]

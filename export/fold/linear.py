@@ -19,7 +19,7 @@ class Linear:
 
     Attributes:
         node: it.
-        x: what flows in, channels along axis 1 (Conv) or the last (Gemm, MatMul).
+        x: what flows in, channels along axis 1 (Conv), the last (Gemm, MatMul), or the first, where it is one column.
         weight: (outputs, inputs of a group, *kernel); float64 once something was folded into it.
         bias: float64 (outputs,); None where the operator adds something that flows, or cannot add.
     """
@@ -28,6 +28,7 @@ class Linear:
     x: str
     weight: Array
     bias: Wide | None
+    column: bool = False
 
     @property
     def is_conv(self) -> bool:
@@ -51,7 +52,7 @@ class Linear:
 
     def axis(self, rank: int) -> int:
         """The channels' axis in x and y."""
-        return 1 if self.is_conv else rank - 1
+        return 1 if self.is_conv else 0 if self.column else rank - 1
 
     def of_scaled_input(self, x: str, scale: Wide, shift: Wide) -> Linear:
         """The same for x * scale + shift, each (inputs,); a shift needs a bias and no padding."""
@@ -85,6 +86,9 @@ class Linear:
             return wiring.graph.emit("Conv", self.x, weight, *added, **node.attributes)
         if node.op == "Gemm" and self.bias is None:
             added = [node.inputs[2]]
+        if self.column:
+            added = [wiring.reshaped(name, (-1, 1)) for name in added]
+            return wiring.graph.emit("Gemm", wiring.constant(self.weight, self.x, "weight"), self.x, *added)
         if rank == 2:
             return wiring.graph.emit("Gemm", self.x, wiring.constant(self.weight, self.x, "weight"), *added, transB=1)
         assert not added
@@ -96,6 +100,8 @@ def linear(wiring: Wiring, node: Node) -> Linear | None:
     if node.domain or node.op not in ("Conv", "Gemm", "MatMul"):
         return None
     weight = wiring.known(node.inputs[1])
+    if weight is None and node.op != "Conv":
+        return _of_column(wiring, node)
     if weight is None or not wiring.is_floating(node.inputs[0]) or wiring.known(node.inputs[0]) is not None:
         return None
     x = node.inputs[0]
@@ -112,6 +118,21 @@ def linear(wiring: Wiring, node: Node) -> Linear | None:
     if bias is None and beta != 1.0:
         return None
     return Linear(node, x, weight, None if bias is None else bias * beta)
+
+
+def _of_column(wiring: Wiring, node: Node) -> Linear | None:
+    """A product of a constant matrix by one column."""
+    weight, x, attributes = wiring.known(node.inputs[0]), node.inputs[1], node.attributes
+    if weight is None or weight.ndim != 2 or len(wiring.shape(x)) != 2 or wiring.shape(x)[1] != 1:
+        return None
+    if attributes.get("transB", 0) or attributes.get("alpha", 1.0) != 1.0 or attributes.get("beta", 1.0) != 1.0:
+        return None
+    weight = weight.T if attributes.get("transA", 0) else weight
+    added = wiring.known(node.input(2))
+    if node.input(2) and (added is None or added.size != len(weight) or added.shape[-1] != 1):
+        return Linear(node, x, weight, None, column=True)
+    bias = np.zeros(len(weight)) if added is None else added.astype(np.float64).reshape(-1)
+    return Linear(node, x, weight, bias, column=True)
 
 
 def _bias(wiring: Wiring, name: str, outputs: int) -> Wide | None:

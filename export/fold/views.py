@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from export.fold.elementwise import is_elementwise
@@ -76,27 +78,65 @@ def later_reshape(wiring: Wiring, node: Node) -> bool:
     y = node.outputs[0]
     views = [maker for name in node.inputs if (maker := wiring.private(name, "Reshape")) is not None]
     for shape in dict.fromkeys(wiring.shape(view.inputs[0]) for view in views):
-        inputs = [_in_shape(wiring, name, wiring.shape(y), shape) for name in node.inputs]
-        if all(inputs):
-            inner = wiring.graph.emit(node.op, *(name for name in inputs if name), **node.attributes)
+        turn = _Turn(wiring, shape)
+        if turn.is_free(node):
+            inner = turn.of(node)
             wiring.substitute(y, wiring.graph.emit("Reshape", inner, wiring.ints(*wiring.shape(y))))
             return True
     return False
 
 
-def _in_shape(wiring: Wiring, name: str, now: tuple[int, ...], wanted: tuple[int, ...]) -> str | None:
-    """An operand as it is in another shape already; None where that would take a Reshape more."""
-    if wiring.shape(name) != now:
-        return name if wiring.size(name) == 1 and len(wiring.shape(name)) <= len(wanted) else None
-    array = wiring.known(name)
-    if array is not None:
-        return wiring.graph.constant(array.reshape(wanted), name)
-    maker = wiring.maker(name, "Reshape")
-    source = maker.inputs[0] if maker is not None else name
-    if wiring.shape(source) == wanted:
-        return source
-    readers = (reader for reader in wiring.readers(source) if reader.op == "Reshape" and not reader.domain)
-    return next((each.outputs[0] for each in readers if wiring.shape(each.outputs[0]) == wanted), None)
+@dataclass(frozen=True)
+class _Turn:
+    """Operators on single elements, and their operands, wanted in another shape of as many elements."""
+
+    wiring: Wiring
+    shape: tuple[int, ...]
+
+    def is_free(self, node: Node) -> bool:
+        """Whether an operator's result can be had in the other shape without a Reshape more."""
+        shapes = {self.wiring.shape(name) for name in node.inputs if self.wiring.size(name) > 1}
+        same = shapes == {self.wiring.shape(node.outputs[0])}
+        return is_elementwise(node) and same and all(self._is_given(name) for name in node.inputs)
+
+    def of(self, node: Node) -> str:
+        """It, in the other shape."""
+        return self.wiring.graph.emit(node.op, *(self._given(name) for name in node.inputs), **node.attributes)
+
+    def _is_given(self, name: str) -> bool:
+        wiring = self.wiring
+        if wiring.size(name) == 1:
+            return len(wiring.shape(name)) <= len(self.shape)
+        maker = wiring.private(self._source(name))
+        known = wiring.known(name) is not None or self._seen(name) is not None
+        return known or (maker is not None and self.is_free(maker))
+
+    def _given(self, name: str) -> str:
+        if self.wiring.size(name) == 1:
+            return name
+        array, seen = self.wiring.known(name), self._seen(name)
+        if array is not None:
+            return self.wiring.graph.constant(array.reshape(self.shape), name)
+        if seen is not None:
+            return seen
+        maker = self.wiring.maker(self._source(name))
+        assert maker is not None
+        return self.of(maker)
+
+    def _source(self, name: str) -> str:
+        """The tensor that a tensor is a view of, where nobody else sees that view; else itself."""
+        view = self.wiring.private(name, "Reshape")
+        return name if view is None else view.inputs[0]
+
+    def _seen(self, name: str) -> str | None:
+        """The tensor that it is a view of, or another view of that, where one has the wanted shape."""
+        wiring = self.wiring
+        maker = wiring.maker(name, "Reshape")
+        source = maker.inputs[0] if maker is not None else name
+        if wiring.shape(source) == self.shape:
+            return source
+        readers = (reader for reader in wiring.readers(source) if reader.op == "Reshape" and not reader.domain)
+        return next((each.outputs[0] for each in readers if wiring.shape(each.outputs[0]) == self.shape), None)
 
 
 def _order(wiring: Wiring, node: Node) -> list[int]:

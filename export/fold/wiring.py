@@ -86,6 +86,11 @@ class Wiring:
     def ints(self, *values: int) -> str:
         return self.graph.constant(np.array(values, np.int64), "shape")
 
+    def reshaped(self, name: str, shape: Sequence[int]) -> str:
+        """As `reshape`; a constant is stored so."""
+        array = self.known(name)
+        return self.reshape(name, shape) if array is None else self.graph.constant(array.reshape(shape), name)
+
     def reshape(self, name: str, shape: Sequence[int]) -> str:
         """The same elements in another shape; nothing is written where they have it."""
         shape = tuple(shape)
