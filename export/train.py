@@ -55,7 +55,7 @@ class Log:
 
     uri: str
     frames: int = 1600
-    epochs: float = 6.0
+    epochs: float | None = None  # None: as the policy's plan says
     crop: tuple[float, float] = (0.375, 0.84)
     mirrored: bool = True
     seed: int = 1
@@ -122,7 +122,8 @@ def learn_log(reference: Reference, log: Log, workshop: Workshop) -> tuple[Polic
     workshop.say(f"{len(training)} frames to learn from, {len(rest)} held out")
     taught = concatenate([training, mirrored(training)]) if log.mirrored else training
     with tqdm(total=0, desc="log", unit="step", leave=False, file=sys.stderr) as bar:
-        fit(policy, taught, Course(log.epochs, reference.plan.rate, 1e-5, log.seed), _shown(bar))
+        epochs = reference.plan.log_epochs if log.epochs is None else log.epochs
+        fit(policy, taught, Course(epochs, reference.plan.log_rate, 1e-5, log.seed), _shown(bar))
     foretold = answers(policy, rest)[0][:, 0]
     return policy, score(foretold, rest.steering_angle_rad, float(training.steering_angle_rad.mean()))
 
@@ -193,7 +194,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     log = parser.add_argument_group("from a driving log, in place of the proving ground")
     log.add_argument("--log", help="a recording that tells speed and steering, such as the Udacity simulator's")
     log.add_argument("--log-frames", type=int, default=Log.frames, help="learn from so many; the rest is held out")
-    log.add_argument("--log-epochs", type=float, default=Log.epochs)
+    log.add_argument("--log-epochs", type=float, help="default: the policy's own")
     log.add_argument("--one-sided", action="store_true", help="learn no mirrored pictures: traffic keeps to one side")
     log.add_argument(
         "--crop",

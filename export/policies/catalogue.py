@@ -35,6 +35,8 @@ class Plan:
     last_epochs: float = 6.0
     finishing_epochs: float = 0.0
     rate: float = 1.5e-3
+    log_epochs: float = 6.0  # of a driving log's frames, mirrored ones included
+    log_rate: float = 1e-3
     held_out_roads: int = 12
     seed: int = 1
 
@@ -75,7 +77,15 @@ REFERENCES = {
         Reference(
             "concepts",
             Concepts,
-            Plan(obscured_roads=60, drives_per_round=24, last_epochs=8.0, finishing_epochs=2.0, rate=3e-3),
+            Plan(
+                obscured_roads=60,
+                drives_per_round=24,
+                last_epochs=8.0,
+                finishing_epochs=2.0,
+                rate=3e-3,
+                log_epochs=8.0,
+                log_rate=3e-3,
+            ),
         ),
         Reference("vit", Vit, Plan(rounds=0, last_epochs=3.0, rate=2e-3)),
     )
