@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.attribution_networks import Network, Variant, reference, squeezenet, torch_twin
+from benchmarks.attribution_networks import GRADIENT, Network, Variant, reference, squeezenet, torch_twin
 from benchmarks.machine import machine, today
 from export.explain import ATTRIBUTION, gradient_of
 from export.frames import Frames, frames_of
@@ -177,8 +177,11 @@ def captum_rows(network: Network, frames: Frames, rounds: int) -> list[Row]:
 
     torch.set_num_threads(1)
     twin, activations = torch_twin(network.plain)
-    subject = Subject(network.variants[0].onnx)
-    cam = LayerGradCam(twin, activations[3])  # of the fourth convolution, where the default takes its map
+    # The exact map of the same layer, for where its cells lie.
+    subject = next(
+        s for s in (Subject(v.onnx) for v in network.variants if v.method == GRADIENT) if s.attribution.rows == 3
+    )
+    cam = LayerGradCam(twin, activations[3])  # of the fourth convolution, where the default asks for the gradient
     pixels = InputXGradient(twin)
 
     def tensors(inputs: Inputs, *, grad: bool) -> tuple[Any, Any]:

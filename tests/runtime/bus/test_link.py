@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import zmq
@@ -66,8 +67,8 @@ def peer(endpoint: str) -> Iterator[Peer]:
 
 
 def a_sender(endpoint: str, **record: int) -> LinkSender:
-    defaults = {"credit": 4, "link_sets": 10, "picture_slots": 3}
-    return LinkSender(endpoint, SESSION, RecordConfig(**{**defaults, **record}), SystemClock())
+    config = msgspec.structs.replace(RecordConfig(credit=4, link_sets=10, picture_slots=3), **record)
+    return LinkSender(endpoint, SESSION, config, SystemClock())
 
 
 @pytest.fixture
