@@ -101,7 +101,12 @@ def test_the_wheel_carries_the_packages_the_configs_and_the_weights_and_nothing_
         carried = {name for name in archive.namelist() if ".dist-info/" not in name}
         licences = [name for name in archive.namelist() if name.endswith("dist-info/licenses/LICENSE")]
     assert carried == expected | set(MODULES)
-    assert {"configs/bench.yaml", "configs/pilotnet.onnx"} <= carried
+    assert {
+        "configs/bench.yaml",
+        "configs/concepts.onnx",
+        "configs/concepts.report.json",
+        "configs/models/vit.yaml",
+    } <= carried
     assert len(licences) == 1
 
 

@@ -117,7 +117,7 @@ def amount(pull: float, target: Told) -> str:
 
 
 def seen(concepts: Iterable[ConceptValue]) -> str:
-    """What a network took the road to be, e.g. `lane offset +0.32 m, heading error -1.2 deg, gap +18.2 m`."""
+    """What a network took the road to be, e.g. `lane offset +0.32 m, heading error -1.2 deg, gap +18 m`."""
     return ", ".join(_concept(concept) for concept in concepts)
 
 
@@ -127,7 +127,7 @@ def _concept(concept: ConceptValue) -> str:
     name = re.sub(r"_(m|rad|mps|per_m|ratio)$", "", concept.name).replace("_", " ")
     if unit == "rad":
         value, unit = math.degrees(value), "deg"
-    return f"{name} {value:+.3g}" + (f" {unit}" if unit not in ("", "1") else "")
+    return f"{name} {value:+.2g}" + (f" {unit}" if unit not in ("", "1") else "")
 
 
 def steering(angle_rad: float) -> str:

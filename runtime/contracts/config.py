@@ -19,7 +19,7 @@ from runtime.contracts.source import Pacing
 from runtime.contracts.yaml_file import as_yaml, parse_yaml
 
 DEFAULT_CONFIG = "bench.yaml"
-DEFAULT_MODEL = "pilotnet.onnx"
+DEFAULT_MODEL = "concepts.onnx"
 
 
 class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -119,7 +119,7 @@ def test_a_network_that_decides_through_concepts_says_them_as_numbers(opened: Op
     offset, gap = outcome.outputs["concepts"][0].tolist()
     told = [(concept.name, concept.unit, concept.value) for concept in outcome.decision.concepts]
     assert told == [("lane_offset_m", "m", offset), ("gap_m", "m", gap * 10.0)]
-    assert f"seen: lane offset {offset:+.3g} m, gap {gap * 10.0:+.3g} m" in outcome.decision.reason
+    assert f"seen: lane offset {offset:+.2g} m, gap {gap * 10.0:+.2g} m" in outcome.decision.reason
 
 
 def test_a_network_that_does_not_steer_is_refused_with_what_it_gives(opened: Opener) -> None:
