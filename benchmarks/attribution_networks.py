@@ -80,7 +80,8 @@ def _variants(given: bytes, config: ModelConfig) -> Iterator[Variant]:
     """
     wanted = [(GRADIENT, layer) for layer in _layers(graph_of(given, config))] + [(UPWARD, "auto")]
     for method, layer in wanted:
-        asked = msgspec.structs.replace(config.attribution, method=method, layer=layer)
+        bare = msgspec.structs.replace(config.attribution, finer_layer="auto", baseline="none")
+        asked = msgspec.structs.replace(bare, method=method, layer=layer)
         try:
             yield Variant(method, layer, explain(given, msgspec.structs.replace(config, attribution=asked)))
         except ModelError:

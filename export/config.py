@@ -79,6 +79,7 @@ class AttributionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     image: str = AUTO
     layer: str = AUTO
     finer_layer: str = AUTO  # of `upward`
+    baseline: Literal["none", "neutral"] = "none"
 
 
 class Int8Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -182,6 +183,8 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             raise ValueError(f"attribution.image: must be auto or one of {', '.join(images)}")
         if isinstance(wanted.target, str) and wanted.target not in quantities:
             raise ValueError(f"attribution.target: no output gives it; there are: {', '.join(quantities)}")
+        if wanted.method in ("none", "attention-rollout") and wanted.baseline != "none":
+            raise ValueError("attribution.baseline: only maps of gradient x activation have one")
         if wanted.method != "upward" and wanted.finer_layer != AUTO:
             raise ValueError("attribution.finer_layer: only the method `upward` has one")
         if self.frames.source is None and (self.precision.fp16 or self.precision.int8):

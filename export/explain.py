@@ -12,7 +12,7 @@ from export.attribution.target import Target, asked_tensor
 from export.companion import input_gradient
 from export.config import AUTO, TensorTarget
 from export.fold.fold import fold
-from export.front import add_front, open_shapes
+from export.front import add_front, neutral_pictures, open_shapes
 from export.graph.graph import Graph
 from runtime.contracts.engine import TensorSpec
 from runtime.contracts.errors import ConfigError, ModelError
@@ -123,7 +123,7 @@ def _attributed(graph: Graph, config: ModelConfig) -> AttributionOutput:
     method = _DEFAULT_METHOD if wanted.method == AUTO else wanted.method
     name = ATTRIBUTION if ATTRIBUTION not in graph else graph.fresh(ATTRIBUTION)
     asked = msgspec.structs.replace(wanted, method=method)
-    return add_attribution(graph, asked, target_of(config), image.image_input(), name)
+    return add_attribution(graph, asked, target_of(config), image.image_input(), name, neutral=neutral_pictures(config))
 
 
 def _with_manifest(graph: Graph, config: ModelConfig, attribution: AttributionOutput | None) -> bytes:

@@ -96,6 +96,20 @@ def as_network_takes(inputs: Mapping[str, NDArray[Any]], config: ModelConfig) ->
     return taken
 
 
+def neutral_pictures(config: ModelConfig) -> dict[str, NDArray[np.uint8]]:
+    """Every picture input as one even colour that the network takes for zero: what its normalisation takes off, or
+    mid-grey where it normalises by itself.
+    """
+    pictures = {}
+    for image in config.images:
+        wanted = image.normalise
+        zero = np.full(3, 127.5) if wanted is None else np.array(wanted.mean, np.float64) / wanted.scale
+        colour = np.clip(np.floor(zero + 0.5), 0, 255).astype(np.uint8)
+        across = (1, 3, 1, 1) if image.layout == "NCHW" else (1, 1, 1, 3)
+        pictures[image.name] = np.broadcast_to(colour.reshape(across), image_shape(image)).copy()
+    return pictures
+
+
 def _add(graph: Graph, image: ImageConfig) -> None:
     wanted = image.normalise
     assert wanted is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,10 +11,12 @@ import numpy as np
 from export.attribution import gradient_activation, rollout, upward
 from export.attribution.gradient_activation import add_gradient_activation
 from export.attribution.layers import Layer, Layers
+from export.attribution.neutral import activation_of
 from export.attribution.rollout import add_rollout
 from export.attribution.target import AskedTensor, Target, asked_tensor
 from export.attribution.upward import add_upward
 from export.graph.graph import Graph
+from export.graph.values import Array
 from runtime.contracts.errors import ModelError
 from runtime.contracts.model import AttributionOutput, ImageInput
 
@@ -29,19 +32,28 @@ class Wanted(Protocol):
     def layer(self) -> str: ...
     @property
     def finer_layer(self) -> str: ...
+    @property
+    def baseline(self) -> str: ...
 
 
 def add_attribution(
-    graph: Graph, wanted: Wanted, target: Target, image: ImageInput, output_name: str = "attribution"
+    graph: Graph,
+    wanted: Wanted,
+    target: Target,
+    image: ImageInput,
+    output_name: str = "attribution",
+    *,
+    neutral: Mapping[str, Array] | None = None,
 ) -> AttributionOutput:
     """Append the operators of a method to a graph, and its map as an output, float32 rows x columns (leading ones).
 
     Args:
         graph: extended in place; its decisions stay as they are.
-        wanted: method and layers.
+        wanted: method, layers and baseline.
         target: what is explained.
         image: an input of the graph, uint8.
         output_name: what the map is called.
+        neutral: for the baseline `neutral`, the inputs of a pass that shows nothing, by name; others are zeros.
 
     Raises:
         ModelError: the method cannot be had of this graph (`Impassable`: the operator that the gradient cannot pass);
@@ -53,7 +65,7 @@ def add_attribution(
     try:
         asked = asked_tensor(graph, target)
         layers = Layers(graph, image, asked.tensor)
-        made = _made(graph, wanted, layers, asked)
+        made = _made(graph, wanted, layers, asked, neutral or {})
     except ModelError:
         graph.roll_back(before)
         raise
@@ -95,7 +107,7 @@ class _Made:
     text: str
 
 
-def _made(graph: Graph, wanted: Wanted, layers: Layers, asked: AskedTensor) -> _Made:
+def _made(graph: Graph, wanted: Wanted, layers: Layers, asked: AskedTensor, neutral: Mapping[str, Array]) -> _Made:
     if wanted.method == "attention-rollout":
         tensor, tokens = add_rollout(graph, layers)
         return _Made(tensor, tokens, tokens, rollout.TEXT)
@@ -105,9 +117,11 @@ def _made(graph: Graph, wanted: Wanted, layers: Layers, asked: AskedTensor) -> _
             "attention-rollout"
         )
     layer = layers.default() if wanted.layer == AUTO else layers.named(wanted.layer)
+    zero = activation_of(graph, layer.tensor, neutral) if wanted.baseline == "neutral" else None
+    text = gradient_activation.TEXT if zero is None else gradient_activation.FROM_NEUTRAL
     if wanted.method != "upward":
-        return _Made(add_gradient_activation(graph, layer, asked), layer, layer, gradient_activation.TEXT)
+        return _Made(add_gradient_activation(graph, layer, asked, zero), layer, layer, text)
     finer = None if wanted.finer_layer == AUTO else wanted.finer_layer
-    seed = add_gradient_activation(graph, layer, asked, leading_ones=2)
+    seed = add_gradient_activation(graph, layer, asked, zero, leading_ones=2)
     tensor, fine = add_upward(graph, layers, layer, seed, finer)
-    return _Made(tensor, layer, fine, f"{upward.TEXT} to {fine.tensor}")
+    return _Made(tensor, layer, fine, f"{text}, {upward.TEXT} to {fine.tensor}")

@@ -1,4 +1,4 @@
-"""The way from a layer to a finer one, in stages: which of the finer cells each coarser cell sees, and how often."""
+"""The way from a layer to a finer one: which of the finer cells each coarser cell sees, and on how many ways."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ class Sliding:
 
 @dataclass(frozen=True)
 class Stage:
-    """One step down: how the coarser cells slide over the rows (`down`) and columns (`across`) of `finer`."""
+    """How the coarser cells slide over the rows (`down`) and columns (`across`) of `finer`."""
 
     finer: Layer
     down: Sliding
     across: Sliding
 
 
-def stages_between(layers: Layers, layer: Layer, finer: str | None) -> list[Stage]:
-    """The stages from a layer to a finer one, coarse to fine: one for each map with more cells that all goes through.
+def stage_between(layers: Layers, layer: Layer, finer: str | None) -> Stage:
+    """The windows through which the cells of a layer see those of a finer one, over all that lies between.
 
     Args:
         layers: of the graph and target.
@@ -65,16 +65,14 @@ def stages_between(layers: Layers, layer: Layer, finer: str | None) -> list[Stag
         ModelError: there is no such map, or its cells are not seen through sliding windows.
     """
     way = _way_down(layers, layer, finer)
-    found: list[Stage] = []
-    coarse, cells, down, across = layer, _cells(layer), None, None
-    for i, each in enumerate(way):
+    coarse, down, across = layer, None, None
+    for each in way:
         y, x = _slidings(layers, each, coarse)
         down, across = y if down is None else down.over(y), x if across is None else across.over(x)
         coarse = each
-        if i + 1 == len(way) or _cells(way[i + 1]) != _cells(each) > cells:
-            found.append(Stage(each, down, across))
-            cells, down, across = _cells(each), None, None
-    return found
+    assert down is not None
+    assert across is not None
+    return Stage(coarse, down, across)
 
 
 def _way_down(layers: Layers, layer: Layer, finer: str | None) -> list[Layer]:

@@ -1,11 +1,11 @@
 """A signed map carried up to a finer layer, in the manner of VisualBackProp (Bojarski et al., arXiv 1611.05418).
 
 VisualBackProp multiplies mean activations and knows no decision. Here the seed is the signed gradient map of the
-decision, and each stage only says where within its window a coarse cell's part lies: it is given to the finer cells in
-proportion to their activation, so that the finer map sums to the coarser one, and its unit and scale stay.
+decision, and the finer layer only says where within its window a coarse cell's part lies: it is given to the finer
+cells in proportion to their activation, so that the finer map sums to the coarser one, and its unit and scale stay.
 
-A stage is linear in the seed: carrying the map up is carrying its positive and its negative parts up apart, and adding
-them.
+The way up is one step, however many layers lie between: what they hold besides made the map no truer, and cost more. It
+is linear in the seed: carrying the map up is carrying its positive and its negative parts up apart, and adding them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from __future__ import annotations
 import numpy as np
 
 from export.attribution.layers import Layer, Layers
-from export.attribution.stages import Sliding, Stage, stages_between
+from export.attribution.stages import Sliding, Stage, stage_between
 from export.graph.graph import Graph
 
-TEXT = "gradient x activation (HiResCAM), carried up in proportion to activation (after VisualBackProp)"
+TEXT = "carried up in proportion to activation (after VisualBackProp)"
 _LEAST = 1e-6  # the activation of a cell that has none: a window without any gives its part to all its cells alike
 _NEVER_NEGATIVE = frozenset({"Relu", "Sigmoid", "HardSigmoid", "Softmax", "Softplus", "Abs", "ReduceL1", "ReduceL2"})
 _PASSING = frozenset({"MaxPool", "AveragePool", "Dropout", "Identity", "Concat", "Reshape", "Transpose"})
@@ -25,16 +25,14 @@ _PASSING = frozenset({"MaxPool", "AveragePool", "Dropout", "Identity", "Concat",
 def add_upward(graph: Graph, layers: Layers, layer: Layer, seed: str, finer: str | None) -> tuple[str, Layer]:
     """Carry the map `seed`, 1 x 1 x rows x columns of `layer`, up to a finer layer; answers its name and that layer.
 
-    Raises ModelError where there is no finer layer: see `stages.stages_between`.
+    Raises ModelError where there is no finer layer: see `stages.stage_between`.
     """
-    stages = stages_between(layers, layer, finer)
-    for stage in stages:
-        seed = _carried(graph, stage, seed)
-    return seed, stages[-1].finer
+    stage = stage_between(layers, layer, finer)
+    return _carried(graph, stage, seed), stage.finer
 
 
 def _carried(graph: Graph, stage: Stage, coarse: str) -> str:
-    """One stage: coarse / (window sums of activation) goes back through the windows, and is taken times activation.
+    """Coarse / (window sums of activation) goes back through the windows, and is taken times activation.
 
     With a the activation of cell i, w = a / coverage and taps h, fine_i = w_i sum_j h_ij coarse_j / sum_k h_kj w_k;
     summed over i that is the sum of coarse_j. Dividing by the coverage leaves a constant map constant.

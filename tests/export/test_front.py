@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 onnx = pytest.importorskip("onnx", reason="networks are built with onnx (extra: dev)")
 
 from export.config import ModelConfig, parse_model_config  # noqa: E402
-from export.front import add_front, as_network_takes, open_shapes  # noqa: E402
+from export.front import add_front, as_network_takes, neutral_pictures, open_shapes  # noqa: E402
 from export.graph.graph import Graph  # noqa: E402
 from export.session import Session  # noqa: E402
 from runtime.contracts.errors import ConfigError  # noqa: E402
@@ -78,6 +78,17 @@ def test_a_network_of_one_channel_takes_the_luma(taken: str, colour: str) -> Non
     first, second, third = inputs["image"][0, 0, 0] / 255.0
     luma = 0.587 * second + (0.299 * first + 0.114 * third if colour == "RGB" else 0.114 * first + 0.299 * third)
     assert found.ravel()[0] == pytest.approx((luma - 0.5) / 0.25, abs=1e-5)
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+def test_the_neutral_picture_is_what_the_network_takes_for_zero(layout: str) -> None:
+    wanted = config(NORMALISE % "NCHW", layout)
+    picture = neutral_pictures(wanted)
+    taken = as_network_takes(picture, wanted)["image"]
+    assert picture["image"].dtype == np.uint8
+    np.testing.assert_allclose(taken, 0.0, atol=0.5 * 0.0078125 / 0.25)
+    bare = neutral_pictures(config(None, layout))["image"]
+    np.testing.assert_array_equal(bare, np.full(picture["image"].shape, 128))
 
 
 def test_raw_pixel_values_cost_a_cast_and_a_transpose_and_nothing_else() -> None:

@@ -31,14 +31,20 @@ def run(graph: Graph, inputs: Mapping[str, NDArray[Any]], layers: tuple[str, ...
 
 
 def gradient_times(
-    graph: Graph, inputs: Mapping[str, NDArray[Any]], of: str, index: int | str, layer: str
+    graph: Graph,
+    inputs: Mapping[str, NDArray[Any]],
+    of: str,
+    index: int | str,
+    layer: str,
+    *,
+    counted_from: NDArray[Any] | float = 0.0,
 ) -> NDArray[np.float64]:
-    """d flat(of)[index] / d layer, times the layer: float64, of the layer's shape."""
+    """d flat(of)[index] / d layer, times what the layer is above `counted_from`: float64, of the layer's shape."""
     values = run(graph, inputs, (layer,))
     flat = values[of].reshape(-1)
     picked = flat[int(flat.argmax()) if index == "argmax" else int(index)]
     (gradient,) = torch.autograd.grad(picked, values[layer])
-    product: NDArray[np.float64] = (gradient * values[layer]).detach().numpy()
+    product: NDArray[np.float64] = (gradient * values[layer]).detach().numpy() - gradient.numpy() * counted_from
     return product
 
 

@@ -32,6 +32,7 @@ class Wanted:
     method: str = "gradient-x-activation"
     layer: str = "auto"
     finer_layer: str = "auto"
+    baseline: str = "none"
 
 
 def picture(net: Network, seed: int) -> np.ndarray:

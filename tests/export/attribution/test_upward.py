@@ -179,7 +179,7 @@ def test_the_fine_map_in_the_graph_sums_to_the_exact_coarse_one(kind: str) -> No
         assert found.sum(dtype=np.float64) == pytest.approx(total, abs=1e-5 * size)
 
 
-def test_a_finer_layer_that_is_named_is_reached_in_stages() -> None:
+def test_a_finer_layer_that_is_named_is_reached_over_those_between() -> None:
     net = pilot_like(7)
     contract = add_attribution(net.graph, Wanted("upward", "auto", "relu_8"), Target("steering"), net.image)
     assert (contract.rows, contract.columns, contract.stride_y_px, contract.field_y_px) == (18, 34, 2.0, 5.0)
