@@ -64,13 +64,37 @@ class BusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tcp_viewers: str = "tcp://127.0.0.1:5590"
     tcp_pictures: str = "tcp://127.0.0.1:5591"
     tcp_link: str = "tcp://127.0.0.1:5592"
+    tcp_marks: str = "tcp://127.0.0.1:5593"
 
     def __post_init__(self) -> None:
         """Off loopback nothing is served without keys."""
-        for key in ("tcp_viewers", "tcp_pictures", "tcp_link"):
+        for key in ("tcp_viewers", "tcp_pictures", "tcp_link", "tcp_marks"):
             value = getattr(self, key)
             if not re.fullmatch(r"tcp://(127(\.\d{1,3}){3}|\[::1\]|localhost):\d{1,5}", value):
                 raise ValueError(f"{key}: {value!r} is not on loopback; use tcp://127.0.0.1:PORT")
+
+
+class IncidentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What makes an incident, and how much around it is kept."""
+
+    before_s: Annotated[float, Meta(ge=0.0, le=600.0)] = 10.0
+    after_s: Annotated[float, Meta(ge=0.0, le=600.0)] = 5.0
+    hard_brake_mps2: Annotated[float, Meta(gt=0.0, le=20.0)] = 4.0
+    envelope_steering_rad: Annotated[float, Meta(ge=0.0, le=1.5)] = 0.1
+    envelope_acceleration_mps2: Annotated[float, Meta(ge=0.0, le=20.0)] = 2.0
+    deadline_misses: Annotated[int, Meta(ge=1, le=10_000)] = 3
+    deadline_window_s: Annotated[float, Meta(gt=0.0, le=60.0)] = 1.0
+
+
+class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much room drives may take, and what is given up first where there is too little."""
+
+    quota_mib: Annotated[int, Meta(ge=64, le=1_000_000_000)] | None = (
+        None  # of all drives beside this one; None: the disk's
+    )
+    min_free_mib: Annotated[int, Meta(ge=16, le=10_000_000)] = 512
+    degraded_jpeg_quality: Annotated[int, Meta(ge=1, le=100)] = 40
+    degraded_picture_every: Annotated[int, Meta(ge=2, le=1000)] = 5
 
 
 class RecordConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,6 +109,8 @@ class RecordConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     credit: Annotated[int, Meta(ge=1, le=10_000)] = 32
     picture_slots: Annotated[int, Meta(ge=1, le=1024)] = 32
     key_dir: str | None = None  # None: `sightline/keys` under XDG_DATA_HOME
+    incidents: IncidentConfig = IncidentConfig()
+    retention: RetentionConfig = RetentionConfig()
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

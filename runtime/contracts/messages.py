@@ -270,7 +270,10 @@ class SealHead(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """A process's own account, about once a second: counters since its start and its newest tie of the clocks."""
+    """A process's own account, about once a second: counters since its start and its newest tie of the clocks.
+
+    The driving process fills the fields of driving, the recorder those of recording.
+    """
 
     process: str
     clock_tie: ClockTie
@@ -281,6 +284,11 @@ class Health(msgspec.Struct, frozen=True):
     link_lost: int = 0  # message sets given up
     latency_p50_ms: float | None = None  # capture to command, since the last account
     latency_max_ms: float | None = None
+    malformed: int = 0  # messages on this process's sockets that were none, or not in their place
+    refused: int = 0  # connections that the allow-list turned away
+    degradation: int = 0  # which step of saving room the recorder has taken; 0: everything is recorded
+    discarded: int = 0  # message sets that there was no room for, each within a declared gap
+    free_mib: int | None = None  # what may still be written; None: not this process's affair
 
 
 class Closing(msgspec.Struct, frozen=True):

@@ -12,12 +12,17 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from runtime.contracts import messages
+from runtime.contracts import incident, messages
 from runtime.contracts.errors import RecordError
 from runtime.contracts.identity import CAMERA_NAME
 
 Encoding = Literal["json", "msgpack"]
+ShowsPeople = Literal["no", "yes", "when large"]  # when large: an image input beyond `PEOPLE_FROM_PX`
 M = TypeVar("M", bound=msgspec.Struct)
+
+# EN 62676-4 calls a known person recognisable from 125 px/m on. A camera of 60 degrees sees 2.3 m at a distance of 2 m:
+# 288 px across. An image input whose longer side is at most this many pixels stays below that.
+PEOPLE_FROM_PX = 256
 
 
 class Topic(msgspec.Struct, frozen=True):
@@ -34,6 +39,7 @@ class Topic(msgspec.Struct, frozen=True):
         int  # high-water mark of a viewer's socket; beyond it the newest is dropped (ZeroMQ PUB). 0: not shown
     )
     recorded: bool = True
+    shows_people: ShowsPeople = "no"
 
     def encode(self, message: msgspec.Struct) -> bytes:
         """The message's one encoding."""
@@ -55,9 +61,23 @@ _MSGPACK = msgspec.msgpack.Encoder()
 HEADER = Topic("/drive/header", messages.Header, "sightline.Header", "json", "once a segment", 2)
 CLOSING = Topic("/drive/closing", messages.Closing, "sightline.Closing", "json", "once a drive", 2)
 PICTURE = Topic(
-    "/camera/{camera}/image", messages.CompressedImage, "foxglove.CompressedImage", "json", "every frame", 2
+    "/camera/{camera}/image",
+    messages.CompressedImage,
+    "foxglove.CompressedImage",
+    "json",
+    "every frame",
+    2,
+    shows_people="yes",
 )
-MODEL_INPUT = Topic("/model/input", messages.TensorSet, "sightline.TensorSet", "msgpack", "every frame", 0)
+MODEL_INPUT = Topic(
+    "/model/input",
+    messages.TensorSet,
+    "sightline.TensorSet",
+    "msgpack",
+    "every frame",
+    0,
+    shows_people="when large",
+)
 MODEL_OUTPUT = Topic("/model/output", messages.TensorSet, "sightline.TensorSet", "msgpack", "every frame", 0)
 VEHICLE = Topic("/vehicle/state", messages.VehicleSample, "sightline.VehicleSample", "json", "every frame", 2)
 DECISION = Topic("/decision", messages.Decision, "sightline.Decision", "json", "every frame", 2)
@@ -68,6 +88,8 @@ STORED = Topic("/ledger/stored", messages.Stored, "sightline.Stored", "json", "e
 TRUTH = Topic("/truth", messages.GroundTruth, "sightline.GroundTruth", "json", "every simulated frame", 2)
 EVENT = Topic("/event", messages.Event, "foxglove.Log", "json", "an event", 20)
 HEALTH = Topic("/health", messages.Health, "sightline.Health", "json", "1 Hz a process", 2)
+TRIGGER = Topic("/incident/trigger", incident.Trigger, "sightline.Trigger", "json", "a trigger", 20)
+INCIDENT = Topic("/incident", incident.Incident, "sightline.Incident", "json", "an incident's change", 20)
 SEAL_HEAD = Topic(
     "/seal/head", messages.SealHead, "sightline.SealHead", "json", "a seal", 20, recorded=False
 )  # the record cannot hold what vouches for it
@@ -86,6 +108,8 @@ TOPICS: tuple[Topic, ...] = (
     TRUTH,
     EVENT,
     HEALTH,
+    TRIGGER,
+    INCIDENT,
     CLOSING,
     SEAL_HEAD,
 )

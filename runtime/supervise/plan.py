@@ -37,6 +37,7 @@ class RunPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     viewers: str  # endpoint, PUB in the driving process
     pictures: str  # endpoint, PUB in the recorder
     link: str  # endpoint, ROUTER in the recorder, DEALER in the driving process
+    marks: str  # endpoint, ROUTER in the recorder, DEALER of whoever marks a moment
     config: Config
 
     @property
@@ -98,6 +99,7 @@ def make_plan(
         viewers=endpoint("viewers", config.bus.tcp_viewers),
         pictures=endpoint("pictures", config.bus.tcp_pictures),
         link=endpoint("link", config.bus.tcp_link),
+        marks=endpoint("marks", config.bus.tcp_marks),
         config=config,
     )
 

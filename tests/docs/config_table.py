@@ -46,11 +46,15 @@ def _takes(kind: inspect.Type) -> str:
         return f"a list of {_takes(kind.item_type)}" + (f", at least {kind.min_length}" if kind.min_length else "")
     if isinstance(kind, inspect.IntType | inspect.FloatType):
         what = "whole number" if isinstance(kind, inspect.IntType) else "number"
-        low = f"{kind.ge:g}" if kind.ge is not None else f"over {kind.gt:g}"
-        high = f"{kind.le:g}" if kind.le is not None else f"under {kind.lt:g}"
+        low = _number(kind.ge) if kind.ge is not None else f"over {_number(kind.gt)}"
+        high = _number(kind.le) if kind.le is not None else f"under {_number(kind.lt)}"
         return f"{what}, {low} to {high}"
     assert isinstance(kind, inspect.StrType), kind
     return "text"
+
+
+def _number(value: float | None) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 def _default(value: Any) -> str:

@@ -43,9 +43,9 @@ def test_a_config_key_that_a_page_names_exists(page: Path) -> None:
 
 
 def test_the_topics_page_is_the_table_of_topics() -> None:
-    columns = ("topic", "schema", "encoding", "expected", "viewers' queue")
+    columns = ("topic", "schema", "encoding", "expected", "viewers' queue", "shows people")
     shown = [tuple(row[column] for column in columns) for row in table(TOPIC, "topic")]
-    assert shown == [(t.name, t.schema_name, t.encoding, t.rate, str(t.viewer_queue)) for t in TOPICS]
+    assert shown == [(t.name, t.schema_name, t.encoding, t.rate, str(t.viewer_queue), t.shows_people) for t in TOPICS]
     assert {topic.name for topic in TOPICS if not topic.recorded} == {"/seal/head"}, "the page says which are recorded"
 
 
