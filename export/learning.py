@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,16 +35,16 @@ class Course:
     finishing: bool = False
 
 
-class Policy(nn.Module):
+class Policy(nn.Module, ABC):
     """A network that drives and can learn it. `forward` gives steering in rad and acceleration in m/s2 first."""
 
+    @abstractmethod
     def forward(self, image: Tensor, speed_mps: Tensor) -> tuple[Tensor, ...]:
         """The command, and what else the network says, from uint8 (n, height, width, 3) and float32 (n, 1)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def loss(self, image: Tensor, speed_mps: Tensor, labels: Labels) -> Tensor:
         """What is wrong with the answers, shape ()."""
-        raise NotImplementedError
 
     def finishing_loss(self, image: Tensor) -> Tensor:
         """What is wrong beside the answers, shape (): taught in the last course, when the answers are good."""

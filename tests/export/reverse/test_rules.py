@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from types import ModuleType
+
 import pytest
 
 pytest.importorskip("torch", reason="its autograd is the judge")
@@ -9,39 +14,21 @@ pytest.importorskip("onnx", reason="export needs the extra 'export'")
 
 from export.reverse import gradient  # noqa: F401 - importing it registers every rule
 from export.reverse.tape import RULES
-from tests.export.reverse import (
-    test_activation,
-    test_convolution,
-    test_elementwise,
-    test_linear,
-    test_normalisation,
-    test_picking,
-    test_pooling,
-    test_recurrent,
-    test_reduction,
-    test_sampling,
-    test_shaping,
-)
+from tests.export import reverse
 from tests.export.reverse.cases import Case
 
-FAMILIES = (
-    test_activation,
-    test_convolution,
-    test_elementwise,
-    test_linear,
-    test_normalisation,
-    test_picking,
-    test_pooling,
-    test_recurrent,
-    test_reduction,
-    test_sampling,
-    test_shaping,
-)
+
+def _families() -> Iterator[ModuleType]:
+    """The modules beside this one that hold cases, each for a family of rules."""
+    for found in pkgutil.iter_modules(reverse.__path__, f"{reverse.__name__}."):
+        module = importlib.import_module(found.name)
+        if hasattr(module, "CASES"):
+            yield module
 
 
 def test_every_rule_has_a_case() -> None:
     ops: set[str] = set()
-    for family in FAMILIES:
+    for family in _families():
         for build in family.CASES.values():
             case = Case(0)
             build(case)
