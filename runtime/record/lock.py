@@ -1,0 +1,81 @@
+"""Who may touch a drive's folder: its own processes share it, whoever recovers it or deletes from it has it alone.
+
+The lock is flock(2) on the folder itself, so that no file is added to the evidence, and it goes with the process that
+held it, however that ended.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runtime.contracts.errors import RecordError
+
+_PATIENCE_S = 10.0  # whoever has a drive alone that is being started found nothing to do there
+_POLL_S = 0.02
+_CANNOT_LOCK = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF})
+
+
+class DriveInUseError(RecordError):
+    """Somebody else has the drive: it is being written, recovered, or deleted from."""
+
+
+@contextmanager
+def shared(drive_dir: Path) -> Iterator[None]:
+    """Held by the processes that write a drive, all at once. Raises RecordError where the folder cannot be opened.
+
+    Waits for whoever has it alone, 10 s at most, then DriveInUseError. A filesystem without locks gives none: there
+    nobody gets a drive alone either.
+    """
+    descriptor = _opened(drive_dir)
+    try:
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while not _taken(drive_dir, descriptor, fcntl.LOCK_SH):
+            if time.monotonic() > deadline_s:
+                raise DriveInUseError(f"the drive {drive_dir} is being recovered or deleted from; wait for its end")
+            time.sleep(_POLL_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def exclusive(drive_dir: Path) -> Iterator[None]:
+    """Held by whoever changes a drive that is not its own. Never waits.
+
+    Raises DriveInUseError where somebody has it, RecordError where the folder cannot be opened or locked at all.
+    """
+    descriptor = _opened(drive_dir)
+    try:
+        if not _taken(drive_dir, descriptor, fcntl.LOCK_EX):
+            raise DriveInUseError(f"the drive {drive_dir} is in use: it is being written, recovered or deleted from")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _opened(drive_dir: Path) -> int:
+    try:
+        return os.open(drive_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise RecordError(f"the drive {drive_dir} cannot be opened: {error.strerror}; give a drive's folder") from error
+
+
+def _taken(drive_dir: Path, descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if kind == fcntl.LOCK_SH and error.errno in _CANNOT_LOCK:
+            return True
+        raise RecordError(
+            f"the drive {drive_dir} cannot be locked: {error.strerror}; its filesystem has no flock(2), so it is not "
+            "known whether somebody writes it"
+        ) from error
+    return True
