@@ -15,6 +15,7 @@ from review.verify.seals import FoundSeal, FoundSeals, read_seals
 from review.verify.segments import SegmentCheck
 from runtime.contracts.errors import RecordError
 from runtime.seal.statement import (
+    INCIDENTS_NAME,
     KEY_PREFIX,
     LEAVES_SUFFIX,
     SEAL_SUFFIX,
@@ -117,6 +118,7 @@ class _Check:
     def __init__(self, folder: Path, names: list[str], sealed: FoundSeals, on_segment: Callable[[int], object]) -> None:
         self._folder, self._names, self._sealed, self._on_segment = folder, names, sealed, on_segment
         self.segments = tuple(one.seal for one in sealed.seals if isinstance(one.seal, SegmentSeal))
+        self._closings = tuple(one.seal for one in sealed.seals if isinstance(one.seal, ClosingSeal))
         self.level: Level = "messages"
         self._shown_folder = printable(folder.name)
 
@@ -135,7 +137,7 @@ class _Check:
         yield from self._end()
 
     def _other_files(self) -> Iterator[Finding]:
-        for seal in self.segments:
+        for seal in self._speaking_of_files():
             for name, was in seal.files.items():
                 path = self._folder / name
                 if not is_plain(path):
@@ -143,11 +145,18 @@ class _Check:
                 elif hash_plain(path) != was:
                     yield Finding("file-changed", printable(name), "it is not as it was sealed")
 
+    def _speaking_of_files(self) -> tuple[SegmentSeal | ClosingSeal, ...]:
+        """The seals that say how the drive's other files were; what grew with it is as the newest closing has it."""
+        return (*self.segments, *self._closings[-1:])
+
     def _unsealed(self) -> Iterator[Finding]:
         """What lies in the folder and no seal speaks of."""
         covered = {one.name for one in self._sealed.seals} | {one.file for one in self._sealed.findings}
         for seal in self.segments:
             covered |= {seal.file_name, leaves_name(seal.segment), *seal.files}
+        covered |= (
+            {name for closing in self._closings for name in closing.files} if self._closings else {INCIDENTS_NAME}
+        )
         for name in self._names:
             if name in covered:
                 continue

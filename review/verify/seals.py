@@ -111,14 +111,14 @@ def _read(path: Path, keys: dict[str, bytes]) -> FoundSeal | Finding:
         return Finding("seal-damaged", name, "its signature does not hold: the seal was changed", segment=segment)
     if seal_name(seal.number, segment) != name:
         return Finding("seal-damaged", name, f"it is the seal {seal_name(seal.number, segment)} under another name")
-    if isinstance(seal, SegmentSeal) and not _names_are_plain(seal):
+    if not _names_are_plain(seal):
         return Finding("seal-damaged", name, "it speaks of files outside of the drive", segment=segment)
     return FoundSeal(name, seal, seal_hash(envelope.payload))
 
 
-def _names_are_plain(seal: SegmentSeal) -> bool:
+def _names_are_plain(seal: Seal) -> bool:
     """Whether it speaks of its own segment and of files in the folder only: a forger's seal may name any path."""
-    own = seal.file_name == f"segment-{seal.segment:04d}.mcap" and seal.segment >= 0
+    own = isinstance(seal, ClosingSeal) or (seal.file_name == f"segment-{seal.segment:04d}.mcap" and seal.segment >= 0)
     return own and not any("/" in name or name in (".", "..") for name in seal.files)
 
 

@@ -21,6 +21,7 @@ from runtime.seal.leaf import SECRET_BYTES
 from runtime.seal.leaves_file import BLOCK_BYTES, Leaves, SealedChunk, SealedMessage, leaves_bytes
 from runtime.seal.sealed_file import SealedFileReader, decompress
 from runtime.seal.statement import (
+    INCIDENTS_NAME,
     PAYLOAD_TYPE,
     SEAL_SUFFIX,
     ClosingSeal,
@@ -122,6 +123,7 @@ class DriveSealer:
             moment=_now(),
             segments=len(self._segments),
             ended=self._ended,
+            files=self._grown_files(),
         )
         self._show_key()
         return self._sign(seal, None)
@@ -153,8 +155,13 @@ class DriveSealer:
         return {
             entry.name: _hash_of_file(entry)
             for entry in sorted(self._dir.iterdir())
-            if entry.is_file() and not entry.name.startswith("segment-")
+            if entry.is_file() and not entry.name.startswith(("segment-", INCIDENTS_NAME))
         }
+
+    def _grown_files(self) -> dict[str, FileHash]:
+        """What changed while the drive was recorded, and changes no more."""
+        path = self._dir / INCIDENTS_NAME
+        return {path.name: _hash_of_file(path)} if path.is_file() else {}
 
 
 def recorded_seals(drive_dir: Path) -> list[tuple[bytes, Seal]]:

@@ -15,6 +15,7 @@ PAYLOAD_TYPE = "application/vnd.sightline.seal.v1+json"
 SEAL_SUFFIX = ".seal.json"
 LEAVES_SUFFIX = ".leaves"
 KEY_PREFIX, KEY_SUFFIX = "key-", ".pub"
+INCIDENTS_NAME = "incidents.json"  # grows while the drive does: the closing seal covers it, the first cannot
 
 Ended = Literal["", "in order", "open"]
 _OPTIONAL: dict[Any, type] = {int | None: int, bool | None: bool}
@@ -88,7 +89,7 @@ class SegmentSeal:
 
 @dataclass(frozen=True)
 class ClosingSeal:
-    """The last seal of a drive: nothing comes after it."""
+    """Here the drive ends. `files` are those that grew with it: the index of its incidents."""
 
     drive_id: str
     number: int
@@ -98,6 +99,7 @@ class ClosingSeal:
     moment: Moment
     segments: int
     ended: Ended  # "": the record does not say
+    files: dict[str, FileHash] = field(default_factory=dict)
     kind: str = "closing"
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from review.verify.report import Finding, Verification
 from runtime.commands.main import main
 from runtime.contracts.config import RecordConfig
 from runtime.contracts.errors import RecordError
+from runtime.contracts.incident import INDEX_NAME
 from runtime.contracts.topics import EVENT, HEADER, SEAL_HEAD
 from runtime.record.store import DriveStore
 from runtime.seal.chain import DriveSealer, recorded_seals
@@ -247,6 +249,40 @@ def test_a_model_that_was_changed_for_a_link_to_the_same_bytes_is_told(copy: Pat
     (copy / "model.onnx").rename(copy.parent / "elsewhere")
     (copy / "model.onnx").symlink_to(copy.parent / "elsewhere")
     assert kinds(verify_drive(copy, [key.public_key])) == ["file-missing"]
+
+
+def test_the_index_of_incidents_is_covered_by_the_closing_seal_and_by_no_other(copy: Path, key: VehicleKey) -> None:
+    index = copy / INDEX_NAME
+    index.write_text("{}")
+    assert kinds(verify_drive(copy, [key.public_key])) == ["file-foreign"], "it was closed without one"
+    (copy / "closing-0003.seal.json").unlink()
+    assert kinds(verify_drive(copy, [key.public_key])) == ["tail-cut"], "it grows while the drive does"
+    DriveSealer(copy, key).close()
+    assert verify_drive(copy, [key.public_key]).verdict == "intact"
+    index.write_text("{ }")
+    assert [(one.kind, one.file) for one in verify_drive(copy, [key.public_key]).findings] == [
+        ("file-changed", INDEX_NAME)
+    ]
+    index.unlink()
+    assert kinds(verify_drive(copy, [key.public_key])) == ["file-missing"]
+
+
+def test_an_index_of_incidents_that_is_there_before_the_first_seal_may_still_grow(
+    tmp_path: Path, key: VehicleKey
+) -> None:
+    folder = tmp_path / "drive"
+    folder.mkdir()
+    (folder / INDEX_NAME).write_text("{}")
+    store = DriveStore(folder, "session", RecordConfig(), DriveSealer(folder, key))
+    store.keep_header(HEADER.encode(a_header()))
+    store.append(EVENT.name, EVENT, b"{}", log_time_ns=1, publish_time_ns=1, sequence=-1)
+    store.mark(0, 0, frame_sequence=-1, log_time_ns=1, publish_time_ns=1)
+    store.rotate()
+    while store.sealing():
+        time.sleep(0.001)
+    (folder / INDEX_NAME).write_text("{ }")
+    store.close()
+    assert verify_drive(folder, [key.public_key]).verdict == "intact"
 
 
 def test_a_drive_that_was_killed_and_not_taken_up_says_so(tmp_path: Path, key: VehicleKey) -> None:
