@@ -22,6 +22,7 @@ from runtime.contracts.errors import ExitCode, LinkError, SealError, SightlineEr
 from runtime.contracts.topics import PICTURE
 from runtime.contracts.units import NS_PER_MS
 from runtime.record.drive import open_drive
+from runtime.record.lock import shared
 from runtime.record.pictures import PictureEncoder
 from runtime.record.recorder import Recorder
 from runtime.record.segment import segment_files
@@ -47,7 +48,8 @@ def main(arguments: list[str]) -> int:
         if "--seal" in arguments[1:]:
             _mend(plan)
         else:
-            _record(plan, parent_pid)
+            with shared(Path(plan.drive_dir)):
+                _record(plan, parent_pid)
         if os.getppid() != parent_pid:  # the supervisor was killed: the last one out puts the run folder away
             shutil.rmtree(plan.run_dir, ignore_errors=True)
     except SightlineError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from runtime.contracts.worth import read_worth, report_path
 from runtime.driving.progress import Progress, parse
 from runtime.engines.open import find_plan
 from runtime.record.drive import Drive, LedgerTotals, open_drive
+from runtime.record.lock import shared
 from runtime.seal.keys import ensure_key, key_dir_of, rotation_files
 from runtime.supervise.plan import CONFIG_NAME, ENGINE_PLAN_NAME, MODEL_NAME, make_plan, make_run_dir
 from runtime.supervise.run import DRIVING, supervise
@@ -73,26 +75,29 @@ def run_drive(
             on_progress(progress)
 
     run_dir = make_run_dir()
-    try:
-        plan = make_plan(
-            drive_id=drive_id,
-            drive_dir=drive_dir,
-            run_dir=run_dir,
-            source_uri=source_uri,
-            pacing=pacing,
-            config=config,
-        )
-        _furnish(drive_dir, config, engine_plan, key_dir)
-    except SightlineError:
-        shutil.rmtree(run_dir, ignore_errors=True)
-        raise
-    result = supervise(plan, on_line, clock)
-    if newest[0].frames == 0 and newest[0].phase != "done":
-        shutil.rmtree(drive_dir, ignore_errors=True)  # nothing was driven, so there is nothing to keep
-        # The drive's own copies are gone: name the files that they were made of.
-        error = (newest[0].error or _death(result)).replace(str(plan.model_path), config.model)
-        raise SightlineError(error.replace(str(plan.engine_plan_path), str(engine_plan)))
-    summary = _summary(drive_dir, drive_id, newest[0], result)
+    with contextlib.ExitStack() as held:
+        try:
+            plan = make_plan(
+                drive_id=drive_id,
+                drive_dir=drive_dir,
+                run_dir=run_dir,
+                source_uri=source_uri,
+                pacing=pacing,
+                config=config,
+            )
+            _make_folder(drive_dir)
+            held.enter_context(shared(drive_dir))
+            _furnish(drive_dir, config, engine_plan, key_dir)
+        except SightlineError:
+            shutil.rmtree(run_dir, ignore_errors=True)
+            raise
+        result = supervise(plan, on_line, clock)
+        if newest[0].frames == 0 and newest[0].phase != "done":
+            shutil.rmtree(drive_dir, ignore_errors=True)  # nothing was driven, so there is nothing to keep
+            # The drive's own copies are gone: name the files that they were made of.
+            error = (newest[0].error or _death(result)).replace(str(plan.model_path), config.model)
+            raise SightlineError(error.replace(str(plan.engine_plan_path), str(engine_plan)))
+        summary = _summary(drive_dir, drive_id, newest[0], result)
     return msgspec.structs.replace(summary, key_id=key.key_id, key_made=str(key_dir) if key_is_new else "")
 
 
@@ -103,10 +108,20 @@ def _refuse_wrong_model(path: Path) -> None:
     read_worth(path, manifest)
 
 
-def _furnish(drive_dir: Path, config: Config, engine_plan: Path | None, key_dir: Path) -> None:
-    """Make the drive's folder with its own copies of model, report and plan (where there is one) and configuration."""
+def _make_folder(drive_dir: Path) -> None:
     try:
         drive_dir.mkdir(parents=True)
+    except OSError as error:
+        raise _not_writable(drive_dir, error) from error
+
+
+def _not_writable(drive_dir: Path, error: OSError) -> RecordError:
+    return RecordError(f"the drive's folder {drive_dir} cannot be written: {error.strerror}; choose another --out")
+
+
+def _furnish(drive_dir: Path, config: Config, engine_plan: Path | None, key_dir: Path) -> None:
+    """Give the drive its own copies of model, report and plan (where there is one) and configuration."""
+    try:
         shutil.copyfile(config.model, drive_dir / MODEL_NAME)
         report = report_path(Path(config.model))
         if report.is_file():
@@ -118,9 +133,7 @@ def _furnish(drive_dir: Path, config: Config, engine_plan: Path | None, key_dir:
         resolved = msgspec.structs.replace(config, model=MODEL_NAME)
         (drive_dir / CONFIG_NAME).write_text(dump_config(resolved), encoding="utf-8")
     except OSError as error:
-        raise RecordError(
-            f"the drive's folder {drive_dir} cannot be written: {error.strerror}; choose another --out"
-        ) from error
+        raise _not_writable(drive_dir, error) from error
 
 
 def _summary(drive_dir: Path, drive_id: str, progress: Progress, result: RunResult) -> DriveSummary:
