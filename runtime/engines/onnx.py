@@ -16,6 +16,7 @@ from runtime.contracts.model import manifest_of
 from runtime.decision.tensors import DTYPES
 from runtime.engines import processor, providers
 from runtime.engines.check import Declared, check_outputs, named_outputs, settle_inputs, zeros
+from runtime.engines.onnx_binding import Binding, device_of
 
 _NUMPY_TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64"} | {
     f"tensor({name})": name
@@ -66,8 +67,10 @@ class OnnxEngine:
         self._fingerprint = fingerprint
         self._inputs = inputs
         self._names = [output.name for output in session.get_outputs()]
+        self._binding: Binding | None = None
         self._outputs = self._proven()
         self._fixed = {name: spec.shape for name, spec in self._outputs.items() if name in named}
+        self._binding = library.bound(session, inputs, self._outputs, named)
 
     @property
     def fingerprint(self) -> EngineFingerprint:
@@ -104,12 +107,14 @@ class OnnxEngine:
 
     def close(self) -> None:
         """Give the session back. Idempotent."""
-        self._session = None
+        self._session = self._binding = None
 
     def _pass(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         if self._session is None:
             raise EngineError(f"model {self._library.where}: its engine was closed; open another")
         try:
+            if self._binding is not None:
+                return self._binding.run(inputs)
             values = self._session.run(self._names, dict(inputs))
         except self._library.errors as error:
             raise EngineError(
@@ -180,6 +185,21 @@ class _Library:
                 f"{', '.join(session.get_providers())}); see that its device and libraries are there"
             )
         return session
+
+    def bound(
+        self, session: Any, inputs: Mapping[str, TensorSpec], outputs: Mapping[str, TensorSpec], fixed: frozenset[str]
+    ) -> Binding | None:
+        """Memory of its own on the device that the first provider computes on; None on the CPU. Raises EngineError."""
+        device = device_of(self._request.providers)
+        if device is None:
+            return None
+        try:
+            return Binding(self._ort, session, device, inputs=inputs, outputs=outputs, fixed=fixed)
+        except self.errors as error:
+            raise EngineError(
+                f"model {self.where}: the device has no memory for its tensors: {_first_line(error)}; end other "
+                "programs on it"
+            ) from error
 
     def prove(self, inputs: dict[str, NDArray[Any]]) -> tuple[str, ...]:
         """The wanted providers that really compute, by a profiled pass; the CPU alone needs no proof but to run."""
