@@ -218,6 +218,18 @@ class CompressedImage(msgspec.Struct, frozen=True):
     sequence: int = -1
 
 
+class CompressedVideo(msgspec.Struct, frozen=True):
+    """foxglove.CompressedVideo: one picture of a video for people, as an Annex B access unit. No picture refers to a
+    later one, and each segment begins with one that refers to none.
+    """
+
+    timestamp: Timestamp
+    frame_id: str  # the camera
+    data: bytes
+    format: str
+    sequence: int = -1
+
+
 class Event(msgspec.Struct, frozen=True):
     """foxglove.Log with a machine-readable kind. Levels: 1 debug, 2 info, 3 warning, 4 error, 5 fatal."""
 

@@ -1,0 +1,50 @@
+"""The recorded pictures, decoded in the order of the record."""
+
+from __future__ import annotations
+
+import av
+import av.error
+import cv2
+import numpy as np
+
+from review.lettering import Image
+from runtime.contracts.messages import CompressedImage, CompressedVideo
+
+_LARGEST_SIDE_PX = 16_384
+
+
+class PictureDecoder:
+    """Decodes the pictures of one camera. A video's have to be given all, in their order, from a key picture on."""
+
+    def __init__(self) -> None:
+        self._codec: av.VideoCodecContext | None = None
+
+    def decode(self, picture: CompressedImage | CompressedVideo) -> Image | None:
+        """The picture (uint8, height x width x 3, BGR); None where its bytes are none, or lack what stands before."""
+        if isinstance(picture, CompressedVideo):
+            return self._next_of_video(picture.data)
+        try:
+            return cv2.imdecode(np.frombuffer(picture.data, np.uint8), cv2.IMREAD_COLOR)  # type: ignore[return-value]
+        except cv2.error:  # no bytes at all
+            return None
+
+    def _next_of_video(self, data: bytes) -> Image | None:
+        if self._codec is None:
+            self._codec = _decoder()
+        try:
+            frames = self._codec.decode(av.Packet(data)) if data else []
+        except (av.error.FFmpegError, ValueError):
+            self._codec = None  # what follows stands on nothing, up to the next key picture
+            return None
+        if len(frames) != 1 or frames[0].is_corrupt or max(frames[0].width, frames[0].height) > _LARGEST_SIDE_PX:
+            return None
+        planar = frames[0].reformat(format="yuv420p").to_ndarray().astype(np.uint8, copy=False)
+        return cv2.cvtColor(planar, cv2.COLOR_YUV2BGR_I420).astype(np.uint8, copy=False)
+
+
+def _decoder() -> av.VideoCodecContext:
+    codec = av.CodecContext.create("h264", "r")
+    assert isinstance(codec, av.VideoCodecContext)
+    codec.thread_count = 1  # threads hold pictures back
+    codec.flags |= int(av.codec.context.Flags.low_delay)
+    return codec

@@ -1,0 +1,78 @@
+"""The picture for people as H.264 (ITU-T H.264, Annex B), encoded by libx264 through FFmpeg.
+
+One picture in, one access unit out: nothing is held back, and no picture waits for a later one (no B-frames), as
+foxglove.CompressedVideo asks. Parameter sets stand before every key picture, so that decoding can begin at any of them.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import av.error
+import cv2
+import numpy as np
+from av.video.frame import PictureType
+from numpy.typing import NDArray
+
+from runtime.contracts.errors import LinkError
+from runtime.contracts.source import Picture
+
+FORMAT = "h264"
+KEY_EVERY = 60  # pictures: a viewer that joins late, or lost one, sees again after so many
+
+# Measured on a 960x540 road video: `superfast` takes 5 to 6 ms a picture, `veryfast` 8 to 9 for a fifth less data.
+_PRESET = "superfast"
+_X264 = f"keyint={KEY_EVERY}:min-keyint=1:scenecut=0:bframes=0:repeat-headers=1:annexb=1:threads=1"
+_CLOCK = Fraction(1, 1000)
+
+
+class H264Encoder:
+    """Encodes the pictures of one camera, all of one size. One thread at a time.
+
+    Chroma is halved both ways, so sides are made even: a picture of 101 x 51 pixels becomes one of 102 x 52, whose last
+    column and row stand twice.
+    """
+
+    def __init__(self, height: int, width: int, quality: int) -> None:
+        """`quality` is x264's constant rate factor: 0 (lossless) to 51. Raises LinkError where there is no encoder."""
+        self.size, self.quality = (height, width), quality
+        self._shape = (height + height % 2, width + width % 2)
+        self._count = 0
+        try:
+            codec = av.CodecContext.create("libx264", "w")
+            assert isinstance(codec, av.VideoCodecContext)
+            codec.height, codec.width = self._shape
+            codec.pix_fmt, codec.time_base, codec.framerate = "yuv420p", _CLOCK, Fraction(30)
+            codec.thread_count = 1  # the other cores are the network's
+            codec.options = {"preset": _PRESET, "tune": "zerolatency", "crf": str(quality), "x264-params": _X264}
+            codec.open()
+        except (av.error.FFmpegError, ValueError) as error:
+            raise LinkError(f"pictures of {width} x {height} cannot be encoded as H.264: {error}") from error
+        self._codec = codec
+
+    def encode(self, picture: Picture, *, key: bool) -> bytes:
+        """The access unit of a picture (uint8, height x width x 3, BGR), with start codes.
+
+        `key`: it is to be decodable by itself. Raises LinkError where the encoder refuses, or gives none.
+        """
+        frame = av.VideoFrame.from_ndarray(_planar(picture, self._shape), format="yuv420p")
+        frame.pts, frame.time_base = self._count, _CLOCK
+        frame.pict_type = PictureType.I if key else PictureType.NONE
+        self._count += 1
+        try:
+            packets = self._codec.encode(frame)
+        except av.error.FFmpegError as error:
+            raise LinkError(f"a picture could not be encoded as H.264: {error}") from error
+        if len(packets) != 1:
+            raise LinkError(f"the H.264 encoder gave {len(packets)} access units for one picture")
+        return bytes(packets[0])
+
+
+def _planar(picture: Picture, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """The picture in YCbCr, 4:2:0 planar, of an even size. OpenCV does it in a twentieth of FFmpeg's time."""
+    height, width = picture.shape[:2]
+    if (height, width) != shape:
+        edges = (0, shape[0] - height, 0, shape[1] - width)
+        picture = cv2.copyMakeBorder(picture, *edges, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420).astype(np.uint8, copy=False)
