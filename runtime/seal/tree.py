@@ -56,7 +56,7 @@ def inclusion_proof(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
     path: list[bytes] = []
     first, end = 0, len(leaves)
     while end - first > 1:
-        split = first + _split(end - first)
+        split = first + split_at(end - first)
         if index < split:
             path.append(tree_root(leaves[split:end]))
             end = split
@@ -84,6 +84,6 @@ def is_included(leaf: bytes, index: int, count: int, proof: Sequence[bytes], roo
     return last == 0 and found == root
 
 
-def _split(count: int) -> int:
-    """The largest power of two that is smaller than `count`."""
+def split_at(count: int) -> int:
+    """How many leaves the left subtree of `count` (at least 2) has: the largest power of two that is smaller."""
     return 1 << ((count - 1).bit_length() - 1)
