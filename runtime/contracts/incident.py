@@ -19,6 +19,7 @@ TriggerKind = Literal[
     "trust",  # what the network said was not taken, or the trust step raised its alarm
     "deadline",  # commands came too late, several in a short time
     "collision",  # the vehicle's signal, or the simulation's truth
+    "departure",  # by the simulation's truth a wheel is beyond the lane's edge
     "lost",  # the driving process died without a farewell: what led to it must be kept
     "mark",  # somebody said so
 ]
@@ -32,6 +33,7 @@ class Trigger(msgspec.Struct, frozen=True):
     sequence: int
     reason: str
     by: str = ""  # who marked it; "" where nobody did
+    token: str = ""  # of the mark
 
 
 class Incident(msgspec.Struct, frozen=True):
@@ -48,6 +50,7 @@ class Incident(msgspec.Struct, frozen=True):
     triggers: tuple[Trigger, ...]
     segments: tuple[int, ...]
     open: bool
+    triggers_left_out: int = 0  # beyond what is kept of one kind; the window spans them, the record holds them
 
 
 class IncidentIndex(msgspec.Struct, frozen=True):

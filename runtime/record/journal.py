@@ -16,7 +16,7 @@ from mcap.writer import Writer
 from runtime import __version__
 from runtime.contracts.errors import RecordError
 from runtime.contracts.messages import Stored
-from runtime.contracts.topics import HEADER, STORED, Topic
+from runtime.contracts.topics import CLOSING, HEADER, STORED, Topic
 from runtime.record import scan
 from runtime.record.schema import json_schema
 
@@ -75,18 +75,23 @@ def register(writer: Writer, name: str, topic: Topic) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a journal holds: where its last whole set ends, that set's mark, and the header's bytes."""
+    """What a journal holds: where its last whole set ends, that set's mark, the header's bytes, and whether the drive's
+    closing is among its whole sets.
+    """
 
     size_bytes: int
     whole_bytes: int
     mark: Stored | None
     header: bytes | None
     last_log_time_ns: int
+    first_log_time_ns: int = 0
+    closes: bool = False
 
 
 def survey(path: Path) -> Survey:
     """Read a journal up to its cut. Raises RecordError where it cannot be read at all."""
-    mark, header, whole, last_log_time_ns = None, None, 0, 0
+    mark, header, whole, first_log_time_ns, last_log_time_ns = None, None, 0, 0, 0
+    closing = closes = False
     topics: dict[int, str] = {}
     try:
         with scan.mapped(path) as buffer:
@@ -101,15 +106,18 @@ def survey(path: Path) -> Survey:
                     topic = topics.get(scan.channel_id(buffer, found))
                     if topic == STORED.name:
                         message = scan.message(buffer, found)
-                        mark, whole = STORED.decode(message.data), found.end
+                        mark, whole, closes = STORED.decode(message.data), found.end, closing
+                        first_log_time_ns = first_log_time_ns or message.log_time_ns
                         last_log_time_ns = max(last_log_time_ns, message.log_time_ns)
+                    elif topic == CLOSING.name:
+                        closing = True
                     elif topic == HEADER.name and header is None:
                         header = scan.message(buffer, found).data
     except OSError as error:
         raise RecordError(f"the journal {path} cannot be read: {error.strerror}") from error
     except (struct.error, UnicodeDecodeError, RecordError):
         pass  # a damaged record: what stands before it counts
-    return Survey(size, whole, mark, header, last_log_time_ns)
+    return Survey(size, whole, mark, header, last_log_time_ns, first_log_time_ns, closes)
 
 
 def sync_directory(path: Path) -> None:

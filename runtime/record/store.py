@@ -12,8 +12,19 @@ from runtime.contracts.errors import RecordError, SealError
 from runtime.contracts.messages import Header, SealHead, Stored
 from runtime.contracts.topics import HEADER, STORED, Topic
 from runtime.contracts.units import NS_PER_S
+from runtime.incident.windows import Span
 from runtime.record.journal import Journal, Survey, survey, sync_directory
-from runtime.record.segment import TEMPORARY, journal_path, read_header, read_note, seal, sealed_path, segment_files
+from runtime.record.reading import read_contents
+from runtime.record.segment import (
+    TEMPORARY,
+    SegmentFile,
+    journal_path,
+    read_header,
+    read_note,
+    seal,
+    sealed_path,
+    segment_files,
+)
 from runtime.seal.chain import DriveSealer
 
 _MIB = 1024 * 1024
@@ -23,11 +34,17 @@ _SEALS_UNDER_WAY = 4  # beyond it rotation waits: journals are as safe as segmen
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What an earlier recorder of this drive left: whole sets below `next_sequence`, bytes of an unfinished set cut."""
+    """What an earlier recorder of this drive left: whole sets below `next_sequence`, the journals with whole sets that
+    it left open, bytes of an unfinished set cut."""
 
     next_sequence: int
-    journals: int
+    files: tuple[SegmentFile, ...]
     cut_bytes: int
+
+    @property
+    def journals(self) -> int:
+        """How many segments were open."""
+        return len(self.files)
 
 
 class DriveStore:
@@ -46,12 +63,26 @@ class DriveStore:
         self._in_set = 0
         self._index = 0
         self._header_bytes: bytes | None = None
+        self._spans: dict[int, Span] = {}  # of closed segments
         self.header: Header | None = None
         self.next_sequence = 0
         self.last_log_time_ns = 0
         self.dirty = False
         self.seal_error: RecordError | None = None
         self.recovered = self._recover()
+
+    @property
+    def spans(self) -> dict[int, Span]:
+        """From when to when (log_time) each segment reaches, the growing one included."""
+        journal = self._journal
+        if journal is None or journal.first_log_time_ns is None:
+            return dict(self._spans)
+        return {**self._spans, self._index: Span(journal.first_log_time_ns, journal.last_log_time_ns)}
+
+    @property
+    def segment(self) -> int:
+        """The segment that is written now, or will be next."""
+        return self._index
 
     def log_time_ns(self, t_source_ns: int, utc_ns: int) -> int:
         """The MCAP log_time of a moment by the header's law; `utc_ns` where no header is known yet."""
@@ -114,6 +145,7 @@ class DriveStore:
             self._journal.close()
         except OSError as error:
             raise self._refused(error) from error
+        self._spans = self.spans
         self._journal = None
         self.dirty = False
         self._seal(self._index, recovered=False)
@@ -220,18 +252,22 @@ class DriveStore:
         files = segment_files(self._dir)
         if not files:
             return None
-        journals, cut_bytes = 0, 0
+        journals: list[SegmentFile] = []
+        cut_bytes = 0
         for file in files:
             if file.sealed:
                 journal_path(self._dir, file.index).unlink(missing_ok=True)
-                note = read_note(file.path)
+                note, contents = read_note(file.path), read_contents(file)
+                self._spans[file.index] = Span(contents.first_ns, contents.last_ns)
+                self.last_log_time_ns = max(self.last_log_time_ns, contents.last_ns)
                 if note.sets:
                     self._took_up(note.session, note.last_set)
                 if self._signer is not None and self._signer.unsealed([file.index]):
                     self._seals.append(self._sealer.submit(self._sign, file.index, recovered=note.recovered, late=True))
                 continue
             found = survey(file.path)
-            journals += 1
+            if found.mark is not None:  # it holds a whole set
+                journals.append(file)
             cut_bytes += found.size_bytes - found.whole_bytes
             self._take_up_journal(file.index, file.path, found)
         self._index = max((file.index for file in segment_files(self._dir)), default=-1) + 1
@@ -240,7 +276,7 @@ class DriveStore:
             header = read_header(sealed[0].path) if sealed else None
             if header is not None:
                 self.keep_header(header)
-        return Recovered(self.next_sequence, journals, cut_bytes)
+        return Recovered(self.next_sequence, tuple(journals), cut_bytes)
 
     def _take_up_journal(self, index: int, path: Path, found: Survey) -> None:
         if found.mark is None:
@@ -249,6 +285,7 @@ class DriveStore:
             return
         self._took_up(found.mark.session, found.mark.last)
         self.last_log_time_ns = max(self.last_log_time_ns, found.last_log_time_ns)
+        self._spans[index] = Span(found.first_log_time_ns, found.last_log_time_ns)
         if found.header is not None:
             self.keep_header(found.header)
         if found.whole_bytes < found.size_bytes:

@@ -18,6 +18,7 @@ PLAN_NAME = "plan.json"
 MODEL_NAME = "model.onnx"
 CONFIG_NAME = "config.yaml"
 ENGINE_PLAN_NAME = "model.plan"  # of a back-end that compiles on the device: not this run's plan
+RUN_PREFIX = "sightline-"  # of a run's folder
 
 _IPC_PATH_BYTES = 107  # sockaddr_un(7): 108 with the terminating zero
 
@@ -60,7 +61,7 @@ def make_run_dir() -> Path:
     """A private folder (0700) for plan and sockets, with a short path. The caller removes it."""
     base = os.environ.get("XDG_RUNTIME_DIR", "")
     usable = base and os.access(base, os.W_OK | os.X_OK) and len(base) < 60
-    return Path(tempfile.mkdtemp(prefix="sightline-", dir=base if usable else None))
+    return Path(tempfile.mkdtemp(prefix=RUN_PREFIX, dir=base if usable else None))
 
 
 def make_plan(

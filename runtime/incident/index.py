@@ -1,0 +1,54 @@
+"""The list of a drive's incidents in its folder: `incidents.json`, whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import msgspec
+
+from runtime.contracts.errors import RecordError
+from runtime.contracts.incident import INDEX_NAME, IncidentIndex
+
+_TEMPORARY = f"{INDEX_NAME}.tmp"
+
+
+def write_index(drive_dir: Path, index: IncidentIndex) -> None:
+    """Bring the list to the disk in place of the one before. Raises OSError where the disk refuses."""
+    temporary = drive_dir / _TEMPORARY
+    try:
+        with temporary.open("wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(index), indent=1))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(drive_dir / INDEX_NAME)
+    except OSError:
+        clean(drive_dir)
+        raise
+    folder = os.open(drive_dir, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def clean(drive_dir: Path) -> None:
+    """Take away what a writer left that died while it wrote."""
+    with contextlib.suppress(OSError):
+        (drive_dir / _TEMPORARY).unlink()
+
+
+def read_index(drive_dir: Path) -> IncidentIndex | None:
+    """The list as it lies in a drive's folder; None where there is none. Raises RecordError on bytes that are no list,
+    and on a disk that does not give them.
+    """
+    path = drive_dir / INDEX_NAME
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=IncidentIndex)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RecordError(f"{path} cannot be read: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RecordError(f"{path} is damaged: {error}; the record itself holds the triggers too") from error

@@ -1,0 +1,180 @@
+"""The recorder's memory of incidents: watches what is recorded, keeps the list on the disk, tells what is pinned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from runtime.contracts.config import IncidentConfig
+from runtime.contracts.errors import RecordError
+from runtime.contracts.incident import Incident, IncidentIndex, Mark, Marked, Trigger, TriggerKind
+from runtime.contracts.topics import INCIDENT, TRIGGER, Topic
+from runtime.contracts.units import NS_PER_S
+from runtime.incident import windows
+from runtime.incident.index import clean, read_index, write_index
+from runtime.incident.triggers import WATCHED, Moment, Watch, watch
+from runtime.incident.windows import KEPT_MARKS, Incidents, Margin
+from runtime.record.reading import read_messages
+from runtime.record.segment import SegmentFile, segment_files
+from runtime.record.store import DriveStore
+
+Write = Callable[[Topic, msgspec.Struct], None]
+_LOOK_NS = NS_PER_S
+_ROWS = (*WATCHED, TRIGGER, INCIDENT)
+
+
+class IncidentKeeper:
+    """One drive's incidents. Triggers are found while a set is written and stand in it; the list goes to the disk
+    before the set is acknowledged.
+
+    `pinned` may be read by another thread: the segments that must not be deleted, which are those of incidents and
+    those that an incident would reach back to if it began now.
+
+    `damage` says why an earlier list could not be read, "" where it could; it was then made anew from the record.
+    """
+
+    def __init__(self, drive_dir: Path, drive_id: str, config: IncidentConfig, store: DriveStore, write: Write) -> None:
+        """`write` puts a message into the record, at its newest moment, and shows it to viewers."""
+        self._dir, self._drive_id, self._config = drive_dir, drive_id, config
+        self._store, self._write = store, write
+        self._margin = Margin.of(config)
+        self._watch = Watch()
+        self._found: list[Trigger] = []  # in the set that is being written
+        self._incidents: Incidents = ()
+        self._written: dict[int, Incident] = {}  # as last written into the record, by number
+        self._saved: Incidents = ()
+        self._now = Moment(0, -1)
+        self._looked_ns = 0  # when segments and ends of windows were last looked at
+        self._over = False
+        self.pinned: frozenset[int] = frozenset()
+        self.damage = ""
+        clean(drive_dir)
+        if store.recovered is not None:
+            self._take_up(store.recovered.files)
+
+    @property
+    def incidents(self) -> Incidents:
+        """All of them, in the order of their time."""
+        return self._incidents
+
+    def observe(self, message: msgspec.Struct, moment: Moment) -> None:
+        """Look at a message that is being recorded."""
+        self._watch, found = watch(self._watch, message, moment, self._config)
+        self._found += found
+
+    def settle(self, moment: Moment) -> None:
+        """All of a set was looked at: write what it set off behind it, before the set's mark."""
+        self._now = moment
+        found, self._found = self._found, []
+        if found or abs(moment.t_source_ns - self._looked_ns) >= _LOOK_NS:
+            self._looked_ns = moment.t_source_ns
+            self._add(found)
+
+    def tell(self, kind: TriggerKind, reason: str) -> None:
+        """Something that no message says set an incident off, at the record's newest moment."""
+        self._add([Trigger(kind, self._now.t_source_ns, self._now.sequence, reason)])
+
+    def mark(self, marks: Sequence[Mark]) -> list[Marked]:
+        """Take marks at the record's newest moment; each is answered once all are on the disk, or refused."""
+        if self._over or self._store.header is None:
+            why = "the drive is over" if self._over else "the drive has not begun: mark it again"
+            return [Marked(mark.token, self._drive_id, -1, why) for mark in marks]
+        known = {trigger.token for one in self._incidents for trigger in one.triggers}
+        new = {mark.token: mark for mark in marks if mark.token not in known}
+        here = windows.find(self._incidents, self._now.t_source_ns)
+        room = KEPT_MARKS - (0 if here is None else sum(one.kind == "mark" for one in here.triggers))
+        self._add([self._marked(mark) for mark in list(new.values())[: max(0, room)]])
+        refusal = self.save()
+        return [self._answer(mark, refusal) for mark in marks]
+
+    def save(self) -> str:
+        """Bring the list to the disk, where it is not as it lies there; why it cannot be, "" where it is there."""
+        if self._saved != self._incidents:
+            try:
+                write_index(self._dir, IncidentIndex(self._drive_id, self._incidents))
+            except OSError as error:
+                return f"the list of incidents cannot be written: {error.strerror or error}"
+            self._saved = self._incidents
+        return ""
+
+    def close(self) -> None:
+        """The drive is over: nothing that comes can belong to an incident any more."""
+        self._over = True
+        self._change(windows.closed(self._incidents, None, self._margin))
+
+    def _marked(self, mark: Mark) -> Trigger:
+        return Trigger("mark", self._now.t_source_ns, self._now.sequence, mark.reason, mark.by, mark.token)
+
+    def _answer(self, mark: Mark, refusal: str) -> Marked:
+        for one in self._incidents:
+            if any(trigger.token == mark.token for trigger in one.triggers):
+                return Marked(mark.token, self._drive_id, one.number, refusal)
+        return Marked(mark.token, self._drive_id, -1, f"this incident has {KEPT_MARKS} marks already")
+
+    def _add(self, triggers: Iterable[Trigger]) -> None:
+        incidents = self._incidents
+        for trigger in triggers:
+            self._write(TRIGGER, trigger)
+            incidents = windows.with_trigger(incidents, trigger, self._margin)
+        self._change(windows.closed(incidents, self._now.t_source_ns, self._margin))
+
+    def _change(self, incidents: Incidents) -> None:
+        spans = self._source_spans()
+        self._incidents = windows.touching(incidents, spans)
+        for one in self._incidents:
+            if self._written.get(one.number) != one:
+                self._written[one.number] = one
+                self._write(INCIDENT, one)
+        reach_ns = self._now.t_source_ns - self._margin.before_ns
+        recent = windows.meeting(spans, reach_ns, self._now.t_source_ns)
+        self.pinned = recent.union(*(one.segments for one in self._incidents))
+
+    def _source_spans(self) -> dict[int, windows.Span]:
+        """From when to when the segments reach, in the source's time by the header's law."""
+        header = self._store.header
+        if header is None:
+            return {}
+        ahead_ns = header.utc_origin_ns - header.t_source_origin_ns
+        return {
+            index: windows.Span(span.first_ns - ahead_ns, span.last_ns - ahead_ns)
+            for index, span in self._store.spans.items()
+        }
+
+    def _take_up(self, open_files: Iterable[SegmentFile]) -> None:
+        """Go on with what an earlier recorder left: its list, and what stands in the segments that it left open."""
+        try:
+            index = read_index(self._dir)
+            if index is not None and index.drive_id != self._drive_id:
+                raise RecordError(f"the list of incidents in {self._dir} is the drive {index.drive_id}'s")
+        except RecordError as error:
+            self.damage = str(error)
+            index, open_files = None, segment_files(self._dir)
+        if index is not None:
+            self._saved = self._incidents = index.incidents
+        header = self._store.header
+        if header is not None:
+            ahead_ns = header.utc_origin_ns - header.t_source_origin_ns
+            self._now = Moment(self._store.last_log_time_ns - ahead_ns, -1)
+        self._written = {one.number: one for one in self._incidents if not one.open}
+        for file in open_files:
+            self._read(file)
+        self.pinned = frozenset().union(*(one.segments for one in self._incidents))
+
+    def _read(self, file: SegmentFile) -> None:
+        """What a segment holds of incidents, and what is to be remembered of the messages in it. What these set off
+        stands in it as triggers."""
+        header = self._store.header
+        for message in read_messages(file, _ROWS):
+            if message.row is INCIDENT:
+                one: Incident = message.decode()
+                self._written[one.number] = one
+            elif message.row is TRIGGER:
+                trigger: Trigger = message.decode()
+                if not windows.holds(self._incidents, trigger):
+                    self._incidents = windows.with_trigger(self._incidents, trigger, self._margin)
+            elif header is not None:
+                ahead_ns = header.utc_origin_ns - header.t_source_origin_ns
+                moment = Moment(message.log_time_ns - ahead_ns, message.sequence)
+                self._watch, _ = watch(self._watch, message.decode(), moment, self._config)
