@@ -17,6 +17,8 @@ from functools import partial
 
 import zmq
 
+from runtime.access.endpoint import understand
+from runtime.access.keys import Credentials
 from runtime.bus.ring import PictureRing
 from runtime.contracts import link
 from runtime.contracts.clock import Clock
@@ -52,7 +54,14 @@ class _Kept:
 class LinkSender:
     """Hands message sets to the recorder. No call waits, except `wait_for_credit` and `finish`, which say so."""
 
-    def __init__(self, endpoint: str, session: str, config: RecordConfig, clock: Clock) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        session: str,
+        config: RecordConfig,
+        clock: Clock,
+        credentials: Credentials | None = None,
+    ) -> None:
         self._session, self._config, self._clock = session, config, clock
         self._ring: PictureRing | None = None
         self._most_pictures = 0
@@ -78,6 +87,9 @@ class LinkSender:
         self._socket.set(zmq.MAXMSGSIZE, _MAX_REPLY_BYTES)
         self._socket.set(zmq.RECONNECT_IVL, 20)
         self._socket.set(zmq.RECONNECT_IVL_MAX, 320)
+        understand(self._socket, endpoint)
+        if credentials is not None:
+            credentials.put_on(self._socket)
         try:
             self._socket.connect(endpoint)
         except zmq.ZMQError as error:

@@ -1,7 +1,8 @@
 """PUB for viewers: lossy, never waiting.
 
 A message is three parts: topic, `BusHeader` as MessagePack, the topic's own bytes. A viewer that is too slow loses the
-newest messages beyond its queue (ZeroMQ's PUB drops those); it sees so by the holes in the sequence.
+newest messages beyond its queue (ZeroMQ's PUB drops those); it sees so by the holes in the sequence. What a viewer
+sends beside its subscriptions ends in the socket: PUB gives nothing of it to anybody.
 """
 
 from __future__ import annotations
@@ -11,11 +12,16 @@ from collections.abc import Iterable
 import msgspec
 import zmq
 
+from runtime.access.endpoint import understand
+from runtime.access.gate import Gate
+from runtime.access.keys import Credentials
+from runtime.access.roles import Door
 from runtime.contracts.errors import LinkError
 from runtime.contracts.link import Payload
 
 _SOCKET_BYTES = 128 * 1024  # measured: with the system's buffers a slow viewer is 0.4 s behind, with these 60 ms
 _MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+_MAX_SUBSCRIPTION_BYTES = 4096
 
 
 class BusHeader(msgspec.Struct, frozen=True, array_like=True):
@@ -40,23 +46,29 @@ _DECODER = msgspec.msgpack.Decoder(BusHeader)
 
 
 class Publisher:
-    """Publishes on one endpoint. `queue` is how many messages a slow viewer may be behind.
+    """Publishes on one endpoint. `queue` is how many messages a slow viewer may be behind; `gate` is this process's,
+    None where everybody may listen.
 
     Raises LinkError where the endpoint cannot be bound.
     """
 
-    def __init__(self, endpoint: str, session: str, queue: int) -> None:
+    def __init__(
+        self, endpoint: str, session: str, queue: int, gate: Gate | None = None, door: Door = "viewers"
+    ) -> None:
         self._session = session
-        self._context = zmq.Context(io_threads=1)
-        self._socket = self._context.socket(zmq.PUB)
+        self._own_gate = Gate() if gate is None else None
+        gate = gate or self._own_gate
+        assert gate is not None
+        self._socket = gate.context.socket(zmq.PUB)
         self._socket.set(zmq.SNDHWM, max(1, queue))
         self._socket.set(zmq.SNDBUF, _SOCKET_BYTES)
         self._socket.set(zmq.LINGER, 0)
+        self._socket.set(zmq.MAXMSGSIZE, _MAX_SUBSCRIPTION_BYTES)
         try:
-            self._socket.bind(endpoint)
-        except zmq.ZMQError as error:
+            gate.bind(self._socket, endpoint, door, "viewers cannot be served")
+        except LinkError:
             self.close()
-            raise LinkError(f"viewers cannot be served on {endpoint}: {error}; is it in use?") from error
+            raise
 
     def publish(self, payload: Payload) -> None:
         """Give a message to whoever listens. Returns at once, whoever is slow."""
@@ -66,13 +78,23 @@ class Publisher:
 
     def close(self) -> None:
         """Give the endpoint back; what viewers have not taken is dropped. Idempotent."""
-        self._context.destroy(linger=0)
+        self._socket.close(linger=0)
+        if self._own_gate is not None:
+            self._own_gate.close()
 
 
 class Subscriber:
-    """Listens on one or more endpoints. Malformed messages are counted and skipped."""
+    """Listens on one or more endpoints, with `credentials` where they let in only whom they know. Malformed messages
+    are counted and skipped.
+    """
 
-    def __init__(self, endpoints: Iterable[str], topics: Iterable[str] = ("",), queue: int = 2) -> None:
+    def __init__(
+        self,
+        endpoints: Iterable[str],
+        topics: Iterable[str] = ("",),
+        queue: int = 2,
+        credentials: Credentials | None = None,
+    ) -> None:
         self.malformed = 0
         self._context = zmq.Context(io_threads=1)
         self._socket = self._context.socket(zmq.SUB)
@@ -81,7 +103,10 @@ class Subscriber:
         self._socket.set(zmq.MAXMSGSIZE, _MAX_MESSAGE_BYTES)
         for topic in topics:
             self._socket.subscribe(topic)
+        if credentials is not None:
+            credentials.put_on(self._socket)
         for endpoint in endpoints:
+            understand(self._socket, endpoint)
             self._socket.connect(endpoint)
 
     def receive(self, timeout_ms: int) -> BusMessage | None:

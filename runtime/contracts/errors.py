@@ -9,6 +9,7 @@ SightlineError           could not do it: exit code 2
 ├── EngineError          a back-end cannot run the model on this machine
 ├── LinkError            a socket, endpoint or shared-memory ring cannot be used
 ├── RecordError          a drive cannot be written or read
+├── AccessError          a connection's key, or the list of who may connect, cannot be used
 └── SealError            a signing key or a seal cannot be used
 
 Every message says what happened, where, with which value, and how to mend it.
@@ -61,6 +62,10 @@ class LinkError(SightlineError):
 
 class RecordError(SightlineError):
     """A drive cannot be written or read."""
+
+
+class AccessError(SightlineError):
+    """A connection's key, or the list of who may connect, cannot be used."""
 
 
 class SealError(SightlineError):

@@ -12,9 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-import stat
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,10 +27,12 @@ from runtime.seal.envelope import (
     parse_public_key,
     public_key_pem,
 )
+from runtime.seal.private import Kept, private_file, public_file, read_private, refuse_open
 from runtime.seal.rotation import ROTATION_TYPE, Rotation, rotation_payload
 
 KEY_NAME, PUBLIC_NAME = "signing.key", "signing.pub"
 _NEW = "sightline keys new"
+_KEPT = Kept("signing key", "nobody could trust its signatures", SealError)
 
 
 @dataclass(frozen=True)
@@ -63,14 +62,9 @@ def load_key(folder: Path) -> VehicleKey:
 
     path = folder / KEY_NAME
     try:
-        with path.open("rb") as file:
-            _refuse_open(folder, folder.stat(), 0o700)
-            _refuse_open(path, os.fstat(file.fileno()), 0o600)
-            data = file.read()
+        data = read_private(path, _KEPT)
     except FileNotFoundError:
         raise SealError(f"there is no signing key in {folder}; make one: {_NEW}") from None
-    except OSError as error:
-        raise SealError(f"the signing key {path} cannot be read: {error.strerror}") from error
     try:
         private = load_pem_private_key(data, password=None)
     except (ValueError, TypeError) as error:
@@ -85,13 +79,13 @@ def new_key(folder: Path) -> VehicleKey:
     key, pem = _generate()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _refuse_open(folder, folder.stat(), 0o700)
-        temporary = _private_file(folder, pem)
+        refuse_open(folder, folder.stat(), 0o700, _KEPT)
+        temporary = private_file(folder, KEY_NAME, pem)
         try:
             os.link(temporary, folder / KEY_NAME)  # unlike a rename, it replaces none
         finally:
             temporary.unlink()
-        _public_file(folder / PUBLIC_NAME, public_key_pem(key.public_key))
+        public_file(folder / PUBLIC_NAME, public_key_pem(key.public_key))
     except FileExistsError:
         raise SealError(
             f"there is a signing key in {folder} already; see it by `sightline keys show`, or change it for a new one "
@@ -117,10 +111,10 @@ def rotate_key(folder: Path) -> tuple[VehicleKey, VehicleKey]:
     rotation = Rotation(old.key_id, new.key_id, new.public_key.hex(), time.time_ns())
     envelope = make_envelope(ROTATION_TYPE, rotation_payload(rotation), old.key_id, old.sign)
     try:
-        _public_file(folder / f"retired-{old.key_id[:16]}.pub", public_key_pem(old.public_key))
-        _public_file(folder / f"rotation-{new.key_id[:16]}.json", envelope_bytes(envelope))
-        _private_file(folder, pem).replace(folder / KEY_NAME)
-        _public_file(folder / PUBLIC_NAME, public_key_pem(new.public_key))
+        public_file(folder / f"retired-{old.key_id[:16]}.pub", public_key_pem(old.public_key))
+        public_file(folder / f"rotation-{new.key_id[:16]}.json", envelope_bytes(envelope))
+        private_file(folder, KEY_NAME, pem).replace(folder / KEY_NAME)
+        public_file(folder / PUBLIC_NAME, public_key_pem(new.public_key))
     except OSError as error:
         raise SealError(f"the key in {folder} cannot be changed: {error.strerror}") from error
     return old, new
@@ -163,30 +157,3 @@ def _generate() -> tuple[VehicleKey, bytes]:
 
     private = Ed25519PrivateKey.generate()
     return _vehicle_key(private), private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _refuse_open(path: Path, status: os.stat_result, mode: int) -> None:
-    """Raise SealError where others than its owner, or another owner than us, can use a file or a folder."""
-    if status.st_uid != os.geteuid():
-        raise SealError(f"{path} belongs to another user (id {status.st_uid}); the signing key must be ours alone")
-    if stat.S_IMODE(status.st_mode) & 0o077:
-        raise SealError(
-            f"{path} can be used by others (mode {stat.S_IMODE(status.st_mode):04o}); nobody could trust its "
-            f"signatures: chmod {mode:o} {path}"
-        )
-
-
-def _private_file(folder: Path, data: bytes) -> Path:
-    descriptor, name = tempfile.mkstemp(prefix=f"{KEY_NAME}.", suffix=".tmp", dir=folder)  # mode 0600
-    path = Path(name)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    return path
-
-
-def _public_file(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
