@@ -6,14 +6,14 @@ SHELL := /bin/bash
 PYTHON ?=
 export PYTHON
 
-PINS := pyproject.toml scripts/environment scripts/find-python $(wildcard constraints/*.txt)
+PINS := pyproject.toml scripts/environment scripts/find-python $(wildcard constraints/py*.txt)
 OTHER_PYTHONS := 3.10 3.12 3.13
 OTHER_PYTHONS_TESTS := tests/runtime tests/review tests/proving_ground
 PYTEST_ARGS ?=
 # export/ extends torch's own types, so without torch (another Python than 3.11) mypy is given the rest.
 TYPED_WITHOUT_TORCH := --follow-imports=silent sightline.py runtime review proving_ground ros_bridge $(OTHER_PYTHONS_TESTS)
 
-.PHONY: help demo test check test-pythons bench clean
+.PHONY: help demo test check check-jetson test-pythons bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test-pythons:  ## the runtime's tests under every other supported Python that is
 	  else missing="$$missing $$version"; fi; \
 	done; \
 	echo "test-pythons: passed under$${tried:- none}; not found:$${missing:- none}"
+
+check-jetson: .venv/.dev  ## whether the Jetson's locks hold, and the image's pip steps work (asks the package index)
+	.venv/bin/python scripts/check-jetson
 
 bench: .venv/.dev  ## every figure in the docs, measured on this machine
 	.venv/bin/python -m benchmarks
