@@ -18,17 +18,15 @@ import zmq
 
 from runtime.bus.publisher import Publisher
 from runtime.contracts.clock import SystemClock
-from runtime.contracts.errors import ExitCode, LinkError, SealError, SightlineError
+from runtime.contracts.errors import ExitCode, LinkError, RecordError, SightlineError
 from runtime.contracts.topics import PICTURE
 from runtime.contracts.units import NS_PER_MS
-from runtime.record.drive import open_drive
 from runtime.record.lock import shared
 from runtime.record.pictures import PictureEncoder
 from runtime.record.recorder import Recorder
-from runtime.record.segment import segment_files
+from runtime.record.recover import sealer_of, take_up
 from runtime.record.store import DriveStore
-from runtime.seal.chain import DriveSealer
-from runtime.seal.keys import key_dir_of, load_key
+from runtime.seal.keys import key_dir_of
 from runtime.supervise.plan import RunPlan, read_plan
 
 _IDLE_MS = 1000
@@ -60,38 +58,14 @@ def main(arguments: list[str]) -> int:
 
 
 def _mend(plan: RunPlan) -> None:
-    """Nobody drives any more: declare the open end, where the drive did not close its record, and seal."""
-    drive_dir = Path(plan.drive_dir)
-    segments = segment_files(drive_dir)
-    signer, unsigned = _signer(plan)
-    if signer is not None and signer.closed and not signer.unsealed([file.index for file in segments]):
-        return  # it was taken up before
-    closed = segments and open_drive(drive_dir).closing() is not None
-    store = DriveStore(drive_dir, plan.session, plan.config.record, signer)
-    pictures = PictureEncoder(_to_nobody, plan.config.record.jpeg_quality)
-    recorder = Recorder(plan, store, pictures, clock=SystemClock(), reply=_to_nobody, publish=_to_nobody)
-    if not closed:
-        recorder.end_open("the driving process and the recorder ended without a farewell")
-    store.close()
-    if unsigned:
-        raise SealError(unsigned)
-
-
-def _signer(plan: RunPlan) -> tuple[DriveSealer | None, str]:
-    """What signs the drive. A record without signatures is worth more than none: where the key that was there when the
-    run began is not to be had any more, why."""
-    try:
-        return DriveSealer(Path(plan.drive_dir), load_key(key_dir_of(plan.config.record.key_dir))), ""
-    except SealError as error:
-        return None, f"the record is not signed: {error}"
-
-
-def _to_nobody(_: object) -> None:
-    """There is no other end."""
+    """Nobody drives any more: take up what is left. The supervisor has the drive, so it is not asked for alone."""
+    done = take_up(Path(plan.drive_dir), config=plan.config)
+    if done.why:
+        raise RecordError(done.why)
 
 
 def _record(plan: RunPlan, parent_pid: int) -> None:
-    signer, unsigned = _signer(plan)
+    signer, unsigned = sealer_of(Path(plan.drive_dir), key_dir_of(plan.config.record.key_dir))
     store = DriveStore(Path(plan.drive_dir), plan.session, plan.config.record, signer)
     stopping = _termination()
     context = zmq.Context(io_threads=1)

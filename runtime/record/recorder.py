@@ -34,6 +34,7 @@ class Recorder:
         reply: Callable[[bytes], None],
         publish: Callable[[Payload], None],
         unsigned: str = "",
+        took_up: str = "the recorder was started again",
     ) -> None:
         self._session, self._config, self._store = plan.session, plan.config.record, store
         self._pictures, self._clock = pictures, clock
@@ -46,6 +47,7 @@ class Recorder:
         self._greeted = False
         self._ring_named = False
         self._announced = store.recovered is None
+        self._took_up = took_up  # what an earlier recorder left: how it is said
         self._unsigned = unsigned  # why nothing is signed; said once, when there is a record to say it in
         self.rejected = 0
         self.finished = False
@@ -90,8 +92,17 @@ class Recorder:
         elif not self.finishing:
             gap = Gap(self._session, self._store.next_sequence, None, reason)
             self._write(GAP.name, GAP, GAP.encode(gap), self._clock.utc_ns())
-            self.say(4, "recorder.open-end", f"{reason}; nothing is known from set {gap.first} on")
+            self.say(
+                4,
+                "recorder.open-end",
+                f"{reason}; nothing is known from set {gap.first} on, and at most {self._config.link_sets} sets were "
+                "waiting in the driving process",
+            )
             self._finish()
+
+    def end_taken_up(self) -> None:
+        """The drive had ended in order and its recorder died before it had sealed: say what was found."""
+        self._finish()
 
     def check_sealed(self) -> None:
         """Once the last segment is sealed, say so to the drive. Raises RecordError where one cannot be, at the end."""
@@ -252,7 +263,7 @@ class Recorder:
         self.say(
             3,
             "recorder.restarted",
-            f"the recorder was started again: {recovered.next_sequence} message sets were on the disk, "
+            f"{self._took_up}: {recovered.next_sequence} message sets were on the disk, "
             f"{recovered.journals} open segments were recovered, {recovered.cut_bytes} bytes of a set that was not "
             "whole were cut away",
         )

@@ -153,7 +153,7 @@ class DriveSealer:
     def _other_files(self) -> dict[str, FileHash]:
         """All that lies in the folder and is neither segment nor seal: what drove."""
         return {
-            entry.name: _hash_of_file(entry)
+            entry.name: file_hash(entry)
             for entry in sorted(self._dir.iterdir())
             if entry.is_file() and not entry.name.startswith(("segment-", INCIDENTS_NAME))
         }
@@ -161,7 +161,7 @@ class DriveSealer:
     def _grown_files(self) -> dict[str, FileHash]:
         """What changed while the drive was recorded, and changes no more."""
         path = self._dir / INCIDENTS_NAME
-        return {path.name: _hash_of_file(path)} if path.is_file() else {}
+        return {path.name: file_hash(path)} if path.is_file() else {}
 
 
 def recorded_seals(drive_dir: Path) -> list[tuple[bytes, Seal]]:
@@ -227,7 +227,8 @@ def _hash_of(data: bytes) -> FileHash:
     return FileHash(len(data), hashlib.sha256(data).hexdigest())
 
 
-def _hash_of_file(path: Path) -> FileHash:
+def file_hash(path: Path) -> FileHash:
+    """Size and SHA-256 of a file. Raises OSError."""
     with mapped(path) as buffer:
         return _blocks(buffer)[1]
 

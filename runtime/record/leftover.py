@@ -1,0 +1,164 @@
+"""What a drive that nobody writes any more lacks, and whether it may be taken up. Reads only; changes nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.contracts.config import Config, load_config
+from runtime.contracts.errors import RecordError, SealError
+from runtime.contracts.topics import CLOSING, GAP
+from runtime.record import scan
+from runtime.record.journal import SUFFIX, Survey, survey
+from runtime.record.reading import read_messages
+from runtime.record.segment import SegmentFile, read_note, segment_files
+from runtime.seal.chain import file_hash, recorded_seals
+from runtime.seal.envelope import key_id_of
+from runtime.seal.keys import known_keys
+from runtime.seal.statement import KEY_PREFIX, KEY_SUFFIX, ClosingSeal, Seal, SegmentSeal, key_name, seal_hash
+from runtime.supervise.plan import CONFIG_NAME
+
+_MARK = re.compile(rb'\{"session":"[^"\\]{1,128}","first":\d+,"last":\d+,"frame_sequence":-?\d+,"messages":\d+\}')
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """What lies in a drive's folder. `session` "": there is no whole set in it. `ended`: the record says how."""
+
+    session: str
+    config: Config
+    ended: bool
+    closed: bool  # the chain of seals is
+    unsealed: tuple[int, ...]  # segments that were rewritten and not signed
+    journals: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left to do, but for a signature where there is no key."""
+        return self.ended and self.closed and not self.unsealed and not self.journals
+
+
+def may_be_leftover(drive_dir: Path) -> bool:
+    """Whether a folder is a drive that may lack something; told from the names of its files, so that thousands are
+    passed over in no time.
+    """
+    names = [entry.name for entry in drive_dir.iterdir()] if drive_dir.is_dir() else []
+    if not any(name.startswith("segment-") for name in names):
+        return False
+    return any(name.endswith(SUFFIX) for name in names) or not any(name.startswith("closing-") for name in names)
+
+
+def is_of(drive_dir: Path, key_dir: Path) -> bool:
+    """Whether a drive has the public half of a key of this vehicle's: of another vehicle's drive nothing is signed
+    unless somebody asks for it. Raises SealError on a damaged key of ours.
+    """
+    ours = {key_name(key_id_of(key)) for key in known_keys(key_dir)}
+    shown = [entry.name for entry in drive_dir.glob(f"{KEY_PREFIX}*{KEY_SUFFIX}")]
+    return any(name in ours for name in shown)
+
+
+def examine(drive_dir: Path, config: Config | None = None) -> Leftover | None:
+    """Read all that a recovery builds upon; None where the folder holds no segment.
+
+    `config` is the drive's, where the caller knows it; else it is read from the folder.
+    Raises RecordError, SealError or ConfigError naming what is damaged: more than a crash can have done.
+    """
+    files = segment_files(drive_dir)
+    if not files:
+        return None
+    config = config or load_config(drive_dir / CONFIG_NAME)
+    seals = recorded_seals(drive_dir)
+    _refuse_broken_chain(drive_dir, seals)
+    signed = {seal.segment: seal for _, seal in seals if isinstance(seal, SegmentSeal)}
+    surveys = {file.index: survey(file.path) for file in files if not file.sealed}
+    for file in files:
+        if file.sealed:
+            _refuse_changed(file, signed.get(file.index))
+        else:
+            _refuse_holed(file.path, surveys[file.index], config.record.credit)
+    return Leftover(
+        session=_session(files, surveys),
+        config=config,
+        ended=_ended(files, surveys),
+        closed=_closed([seal for _, seal in seals]),
+        unsealed=tuple(file.index for file in files if file.sealed and file.index not in signed),
+        journals=len(surveys),
+    )
+
+
+def _refuse_broken_chain(drive_dir: Path, seals: Iterable[tuple[bytes, Seal]]) -> None:
+    previous = ""
+    for number, (payload, seal) in enumerate(seals):
+        if seal.number != number or seal.previous != previous:
+            raise SealError(
+                f"the drive {drive_dir} has no whole chain of seals: seal {seal.number} does not follow the one "
+                "before it; `sightline verify` says what was changed"
+            )
+        previous = seal_hash(payload)
+
+
+def _closed(seals: Iterable[Seal]) -> bool:
+    """Whether a closing seal speaks of all segments: one that is sealed after it wants another."""
+    closed = False
+    for seal in seals:
+        closed = isinstance(seal, ClosingSeal) or (closed and not isinstance(seal, SegmentSeal))
+    return closed
+
+
+def _refuse_changed(file: SegmentFile, seal: SegmentSeal | None) -> None:
+    """Raise RecordError where a segment is not as it was sealed or, without a seal, cannot be read to its end."""
+    if seal is None:
+        for _ in read_messages(file, ()):
+            pass
+        return
+    try:
+        found = file_hash(file.path)
+    except OSError as error:
+        raise RecordError(f"the segment {file.path} cannot be read: {error.strerror}") from error
+    if found != seal.file:
+        raise RecordError(f"the segment {file.path} is not as it was sealed; `sightline verify` says what was changed")
+
+
+def _refuse_holed(path: Path, found: Survey, credit: int) -> None:
+    """Raise RecordError where behind the last whole set there are marks of more sets than can have been under way:
+    they were on the disk, so no crash made the hole before them.
+    """
+    with scan.mapped(path) as buffer:
+        beyond = sum(1 for _ in _MARK.finditer(buffer, found.whole_bytes))
+    if beyond > credit:
+        raise RecordError(
+            f"the journal {path} is damaged at byte {found.whole_bytes} or soon after: marks of {beyond} more sets lie "
+            f"behind, and a crash leaves {credit} at most; it is kept as it is"
+        )
+
+
+def _session(files: Iterable[SegmentFile], surveys: dict[int, Survey]) -> str:
+    for file in files:
+        if file.sealed:
+            note = read_note(file.path)
+            if note.sets:
+                return note.session
+        else:
+            mark = surveys[file.index].mark
+            if mark is not None:
+                return mark.session
+    return ""
+
+
+def _ended(files: tuple[SegmentFile, ...], surveys: dict[int, Survey]) -> bool:
+    """Whether the record's last sets, or the recorder's own words behind them, say how the drive ended."""
+    for file in reversed(files):
+        if not file.sealed:
+            if surveys[file.index].closes:
+                return True
+            if surveys[file.index].mark is not None:
+                return False
+            continue
+        for message in read_messages(file, (CLOSING, GAP)):
+            if message.row is CLOSING or message.decode().last is None:
+                return True
+        if read_note(file.path).sets:
+            return False
+    return False
