@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import msgspec
-
 from runtime.contracts.config import IncidentConfig
 from runtime.contracts.errors import RecordError
 from runtime.contracts.incident import Incident, IncidentIndex, Mark, Marked, Trigger, TriggerKind
@@ -20,7 +18,7 @@ from runtime.record.reading import read_messages
 from runtime.record.segment import SegmentFile, segment_files
 from runtime.record.store import DriveStore
 
-Write = Callable[[Topic, msgspec.Struct], None]
+Write = Callable[[Topic, Trigger | Incident], None]
 _LOOK_NS = NS_PER_S
 _ROWS = (*WATCHED, TRIGGER, INCIDENT)
 
@@ -59,14 +57,15 @@ class IncidentKeeper:
         """All of them, in the order of their time."""
         return self._incidents
 
-    def observe(self, message: msgspec.Struct, moment: Moment) -> None:
-        """Look at a message that is being recorded."""
-        self._watch, found = watch(self._watch, message, moment, self._config)
-        self._found += found
+    def observe(self, topic: Topic, data: bytes, moment: Moment) -> None:
+        """Look at a message that is being recorded. Raises RecordError on bytes that are none of its topic."""
+        if topic in WATCHED:
+            self._watch, found = watch(self._watch, topic.decode(data), moment, self._config)
+            self._found += found
 
     def settle(self, moment: Moment) -> None:
         """All of a set was looked at: write what it set off behind it, before the set's mark."""
-        self._now = moment
+        self._now = moment if moment.sequence >= 0 else Moment(moment.t_source_ns, self._now.sequence)
         found, self._found = self._found, []
         if found or abs(moment.t_source_ns - self._looked_ns) >= _LOOK_NS:
             self._looked_ns = moment.t_source_ns
