@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from review.verify.deleted import deleted, left_behind, read_deletions
 from review.verify.plain_file import hash_plain, is_plain
 from review.verify.report import Finding, Level, Verification
 from review.verify.seals import FoundSeal, FoundSeals, read_seals
@@ -20,7 +21,9 @@ from runtime.seal.statement import (
     LEAVES_SUFFIX,
     SEAL_SUFFIX,
     ClosingSeal,
+    FileHash,
     SegmentSeal,
+    TombstoneSeal,
     leaves_name,
     printable,
 )
@@ -86,7 +89,8 @@ def verify_drive(
     sealed = read_seals(folder, names, trusted)
     check = _Check(folder, names, sealed, on_segment)
     findings = [*sealed.findings, *check.findings(), *_against(head, sealed)]
-    segments = check.segments
+    gone = tuple(deleted(folder, check.segments, check.deletions))
+    segments = tuple(one for one in check.segments if not check.deletions.excuses(folder, one))
     first = min((one.first_log_time_ns for one in segments if one.messages), default=0)
     last = max((one.last_log_time_ns for one in segments if one.messages), default=0)
     newest = sealed.seals[-1] if sealed.seals else None
@@ -103,7 +107,8 @@ def verify_drive(
         gaps=sum(len(one.gaps) for one in segments),
         key_ids=tuple(sorted({one.seal.key_id for one in sealed.seals})),
         head="" if newest is None else f"{newest.seal.number}:{newest.sha256}",
-        ended=newest.seal.ended if newest is not None and isinstance(newest.seal, ClosingSeal) else "",
+        ended=check.end.seal.ended if check.end is not None and isinstance(check.end.seal, ClosingSeal) else "",
+        deleted=gone,
         sealed_late=tuple(one.segment for one in segments if one.late),
         duration_s=(last - first) / 1e9,
         size_bytes=sum(one.file.size_bytes for one in segments),
@@ -118,14 +123,20 @@ class _Check:
     def __init__(self, folder: Path, names: list[str], sealed: FoundSeals, on_segment: Callable[[int], object]) -> None:
         self._folder, self._names, self._sealed, self._on_segment = folder, names, sealed, on_segment
         self.segments = tuple(one.seal for one in sealed.seals if isinstance(one.seal, SegmentSeal))
-        self._closings = tuple(one.seal for one in sealed.seals if isinstance(one.seal, ClosingSeal))
+        self.deletions = read_deletions(folder, sealed.seals)
+        lasting = [one for one in sealed.seals if not isinstance(one.seal, TombstoneSeal)]
+        self.end = lasting[-1] if lasting else None
         self.level: Level = "messages"
         self._shown_folder = printable(folder.name)
 
     def findings(self) -> Iterator[Finding]:
         """All that is not as it was sealed, but for the seals themselves."""
         hashes = {one.file.sha256: one.file_name for one in self.segments}
+        yield from self.deletions.findings
         for seal in self.segments:
+            if self.deletions.excuses(self._folder, seal):
+                yield from left_behind(self._folder, seal)
+                continue
             others = {sha256: name for sha256, name in hashes.items() if name != seal.file_name}
             check = SegmentCheck(self._folder, seal, others)
             yield from check.findings()
@@ -137,26 +148,36 @@ class _Check:
         yield from self._end()
 
     def _other_files(self) -> Iterator[Finding]:
-        for seal in self._speaking_of_files():
-            for name, was in seal.files.items():
+        for files in self._speaking_of_files():
+            for name, was in files.items():
                 path = self._folder / name
                 if not is_plain(path):
+                    if self.deletions.files.get(name) == was:
+                        continue
                     yield Finding("file-missing", printable(name), "it is not there; it was when the drive was sealed")
                 elif hash_plain(path) != was:
                     yield Finding("file-changed", printable(name), "it is not as it was sealed")
 
-    def _speaking_of_files(self) -> tuple[SegmentSeal | ClosingSeal, ...]:
-        """The seals that say how the drive's other files were; what grew with it is as the newest closing has it."""
-        return (*self.segments, *self._closings[-1:])
+    def _speaking_of_files(self) -> Iterator[dict[str, FileHash]]:
+        """What the seals say of the drive's other files; one that grew with it is as the newest closing has it."""
+        grown: dict[str, FileHash] = {}
+        for one in self._sealed.seals:
+            if isinstance(one.seal, ClosingSeal):
+                grown |= one.seal.files
+            else:
+                yield one.seal.files
+        yield {name: was for name, was in grown.items() if name != INCIDENTS_NAME or self._is_closed()}
+
+    def _is_closed(self) -> bool:
+        return self.end is not None and isinstance(self.end.seal, ClosingSeal)
 
     def _unsealed(self) -> Iterator[Finding]:
         """What lies in the folder and no seal speaks of."""
         covered = {one.name for one in self._sealed.seals} | {one.file for one in self._sealed.findings}
         for seal in self.segments:
-            covered |= {seal.file_name, leaves_name(seal.segment), *seal.files}
-        covered |= (
-            {name for closing in self._closings for name in closing.files} if self._closings else {INCIDENTS_NAME}
-        )
+            covered |= {seal.file_name, leaves_name(seal.segment)}
+        covered |= {name for one in self._sealed.seals for name in one.seal.files}
+        covered |= set() if self._is_closed() else {INCIDENTS_NAME}
         for name in self._names:
             if name in covered:
                 continue
@@ -184,7 +205,7 @@ class _Check:
                 several = f"segment {before + 1}" if index == before + 2 else f"segments {before + 1} to {index - 1}"
                 text = f"of {several} no seal holds"
                 yield Finding("seal-missing", self._shown_folder, text, segment=before + 1)
-        newest = self._sealed.seals[-1] if self._sealed.seals else None
+        newest = self.end
         if newest is None:
             text = "no seal holds: whether this is what was recorded cannot be told"
             yield Finding("seal-missing", self._shown_folder, text)

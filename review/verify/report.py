@@ -19,6 +19,7 @@ FindingKind = Literal[
     "seal-damaged",
     "seal-missing",
     "chain-broken",
+    "deletion-wrong",
     "tail-cut",
     "head-unknown",
     "file-changed",
@@ -28,6 +29,18 @@ FindingKind = Literal[
     "key-unknown",
 ]
 Level = Literal["messages", "files"]
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """A sealed segment that the vehicle deleted to make room, and signed for."""
+
+    segment: int
+    tombstone: str  # its file
+    messages: int
+    first_log_time_ns: int
+    last_log_time_ns: int
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -65,12 +78,13 @@ class Verification:
     findings: tuple[Finding, ...]
     findings_left_out: int
     level: Level
-    segments: int
-    messages: int
+    segments: int  # there and held against their seals
+    messages: int  # in them
     gaps: int  # losses that the record itself declares
     key_ids: tuple[str, ...]
     head: str  # the newest seal, as NUMBER:SHA256; "" where there is none
     ended: str  # "in order", "open" (the end is declared as lost), "" (no closing seal, or it does not say)
+    deleted: tuple[Deleted, ...]  # retained no longer, each by a tombstone; no finding
     sealed_late: tuple[int, ...]  # segments that a later recorder sealed, since theirs had died before
     duration_s: float
     size_bytes: int

@@ -18,12 +18,13 @@ from runtime.seal.statement import (
     SEAL_SUFFIX,
     ClosingSeal,
     Seal,
-    SegmentSeal,
     StatementError,
+    TombstoneSeal,
     key_name,
     parse_seal,
     seal_hash,
     seal_name,
+    segment_of,
 )
 
 _LARGEST_SEAL_BYTES = 64 * 1024 * 1024
@@ -62,7 +63,7 @@ def read_seals(folder: Path, names: Iterable[str], trusted: Iterable[bytes]) -> 
     foreign = [one for one in found if one.seal.drive_id != drive_id]
     for one in foreign:
         text = f"it is a seal of another drive, {one.seal.drive_id}, and not of {drive_id}"
-        findings.append(Finding("segment-foreign", one.name, text, segment=_segment_of(one.seal)))
+        findings.append(Finding("segment-foreign", one.name, text, segment=segment_of(one.seal)))
     own = sorted((one for one in found if one not in foreign), key=lambda one: one.seal.number)
     findings += _unknown_keys(own, vouched)
     findings += _order(own)
@@ -102,15 +103,15 @@ def _read(path: Path, keys: dict[str, bytes]) -> FoundSeal | Finding:
         seal = parse_seal(envelope.payload)
     except (EnvelopeError, StatementError) as error:
         return Finding("seal-damaged", name, f"the seal cannot be read: {error}")
-    segment = _segment_of(seal)
+    segment = segment_of(seal)
     key = keys.get(envelope.key_id)
     if key is None:
         text = f"it names the key {envelope.key_id[:16]}…, whose public half is not here; give it by --key"
         return Finding("key-missing", name, text, segment=segment)
     if envelope.payload_type != PAYLOAD_TYPE or seal.key_id != envelope.key_id or not is_signed_by(envelope, key):
         return Finding("seal-damaged", name, "its signature does not hold: the seal was changed", segment=segment)
-    if seal_name(seal.number, segment) != name:
-        return Finding("seal-damaged", name, f"it is the seal {seal_name(seal.number, segment)} under another name")
+    if seal_name(seal) != name:
+        return Finding("seal-damaged", name, f"it is the seal {seal_name(seal)} under another name")
     if not _names_are_plain(seal):
         return Finding("seal-damaged", name, "it speaks of files outside of the drive", segment=segment)
     return FoundSeal(name, seal, seal_hash(envelope.payload))
@@ -119,11 +120,8 @@ def _read(path: Path, keys: dict[str, bytes]) -> FoundSeal | Finding:
 def _names_are_plain(seal: Seal) -> bool:
     """Whether it speaks of its own segment and of files in the folder only: a forger's seal may name any path."""
     own = isinstance(seal, ClosingSeal) or (seal.file_name == f"segment-{seal.segment:04d}.mcap" and seal.segment >= 0)
-    return own and not any("/" in name or name in (".", "..") for name in seal.files)
-
-
-def _segment_of(seal: Seal) -> int | None:
-    return seal.segment if isinstance(seal, SegmentSeal) else None
+    gone = seal.gone if isinstance(seal, TombstoneSeal) else {}
+    return own and not any("/" in name or name in (".", "..") for name in (*seal.files, *gone))
 
 
 def _drive_id_of(found: list[FoundSeal]) -> str:
@@ -159,5 +157,5 @@ def _order(own: list[FoundSeal]) -> Iterator[Finding]:
             )
         elif one.seal.previous != before:
             text = f"it does not follow seal {number - 1} of this folder: one of the two was replaced"
-            yield Finding("chain-broken", one.name, text, segment=_segment_of(one.seal))
+            yield Finding("chain-broken", one.name, text, segment=segment_of(one.seal))
         expected, before = number + 1, one.sha256

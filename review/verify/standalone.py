@@ -28,6 +28,7 @@ MODULES = (
     "review.verify.align",
     "review.verify.segments",
     "review.verify.seals",
+    "review.verify.deleted",
     "review.verify.drive",
     "review.verify.find",
     "review.verify.words",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from review.verify.report import Verification
+from review.verify.report import Deleted, Verification
 
 _MOST_LINES = 40
+_MOST_REASONS = 5
 
 
 def words(found: Verification) -> str:
@@ -32,9 +33,23 @@ def words(found: Verification) -> str:
             f"  held       {held}",
             f"  record     {found.segments} segments, {found.messages} messages, {found.gaps} declared gaps; "
             f"ended {end}",
+            *_deleted(found.deleted),
             *(f"  late       segment {index} was sealed by a later recorder" for index in found.sealed_late),
             *(f"  key        {key_id}" for key_id in found.key_ids),
             f"  head       {found.head or 'none'}",
             f"  speed      {found.realtime_factor:.0f} x real time ({found.duration_s:.1f} s in {found.wall_s:.2f} s)",
         ]
     )
+
+
+def _deleted(found: tuple[Deleted, ...]) -> list[str]:
+    """What is there no longer, and by whose word: as many lines as there are reasons."""
+    if not found:
+        return []
+    messages = sum(one.messages for one in found)
+    which = ", ".join(str(one.segment) for one in found[:_MOST_LINES]) + (" …" if len(found) > _MOST_LINES else "")
+    reasons = list(dict.fromkeys(one.reason for one in found))
+    return [
+        f"  deleted    segments {which}, {messages} messages: by the vehicle itself, which signed for it",
+        *(f"             {reason}" for reason in reasons[:_MOST_REASONS]),
+    ]

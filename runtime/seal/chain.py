@@ -1,7 +1,10 @@
-"""Seals a drive's segments as the recorder finishes them, each chained to the one before, and closes the drive."""
+"""Seals a drive's segments as the recorder finishes them, each chained to the one before; closes the drive; signs for
+what is deleted from it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -19,6 +22,7 @@ from runtime.seal.envelope import EnvelopeError, envelope_bytes, make_envelope, 
 from runtime.seal.keys import VehicleKey
 from runtime.seal.leaf import SECRET_BYTES
 from runtime.seal.leaves_file import BLOCK_BYTES, Leaves, SealedChunk, SealedMessage, leaves_bytes
+from runtime.seal.rotation import ROTATION_PREFIX
 from runtime.seal.sealed_file import SealedFileReader, decompress
 from runtime.seal.statement import (
     INCIDENTS_NAME,
@@ -32,6 +36,7 @@ from runtime.seal.statement import (
     SealedGap,
     SegmentSeal,
     StatementError,
+    TombstoneSeal,
     key_name,
     leaves_name,
     parse_seal,
@@ -39,6 +44,7 @@ from runtime.seal.statement import (
     seal_hash,
     seal_name,
     seal_payload,
+    segment_of,
 )
 from runtime.seal.tree import TreeHasher
 
@@ -66,15 +72,17 @@ class DriveSealer:
         self._dir, self._key = drive_dir, key
         self._drive_id = drive_dir.name
         self._number, self._previous = 0, ""
-        self._segments: set[int] = set()
+        self.segments: dict[int, SegmentSeal] = {}
+        self.deleted: set[int] = set()
+        self._files: dict[str, FileHash] = {}  # those that a seal speaks of
         self._ended: Ended = ""
-        self.closed = False  # whether the last seal closes the drive
+        self.closed = False  # whether the last seal closes the drive, but for tombstones
         for payload, seal in recorded_seals(drive_dir):
             self._follow(payload, seal)
 
     def unsealed(self, indices: list[int]) -> list[int]:
         """Which of the segments have no seal."""
-        return [index for index in indices if index not in self._segments]
+        return [index for index in indices if index not in self.segments]
 
     def seal_segment(self, index: int, *, recovered: bool, late: bool = False) -> SealHead:
         """Seal the finished file of segment `index`; returns the chain's new head. The seal is written last."""
@@ -108,7 +116,7 @@ class DriveSealer:
             files={} if self._number else self._other_files(),
         )
         _write(self._dir / leaves_name(index), leaves)
-        return self._sign(seal, index)
+        return self._sign(seal)
 
     def close(self) -> SealHead | None:
         """Sign that the drive ends here; None where it is closed already, or nothing was sealed."""
@@ -121,28 +129,58 @@ class DriveSealer:
             key_id=self._key.key_id,
             sightline_version=__version__,
             moment=_now(),
-            segments=len(self._segments),
+            segments=len(self.segments),
             ended=self._ended,
-            files=self._grown_files(),
+            files=self._later_files(incidents=True),
         )
         self._show_key()
-        return self._sign(seal, None)
+        return self._sign(seal)
 
-    def _sign(self, seal: Seal, segment: int | None) -> SealHead:
+    def bury(self, index: int, reason: str, *, freed_bytes: int, gone: dict[str, FileHash]) -> SealHead:
+        """Sign that the sealed segment `index` is deleted, and the files `gone` with it. Deleting comes afterwards: who
+        dies in between leaves an intact segment with a tombstone.
+        """
+        was = self.segments[index]
+        seal = TombstoneSeal(
+            drive_id=self._drive_id,
+            number=self._number,
+            previous=self._previous,
+            key_id=self._key.key_id,
+            sightline_version=__version__,
+            moment=_now(),
+            segment=index,
+            file_name=was.file_name,
+            file=was.file,
+            root=was.root,
+            messages=was.messages,
+            first_log_time_ns=was.first_log_time_ns,
+            last_log_time_ns=was.last_log_time_ns,
+            reason=printable(reason),
+            freed_bytes=freed_bytes,
+            gone=gone,
+            files=self._later_files(incidents=False),
+        )
+        self._show_key()
+        return self._sign(seal)
+
+    def _sign(self, seal: Seal) -> SealHead:
         payload = seal_payload(seal)
         envelope = make_envelope(PAYLOAD_TYPE, payload, self._key.key_id, self._key.sign)
-        _write(self._dir / seal_name(seal.number, segment), envelope_bytes(envelope))
+        _write(self._dir / seal_name(seal), envelope_bytes(envelope))
         self._follow(payload, seal)
-        return SealHead(
-            seal.drive_id, seal.number, seal_hash(payload), self._key.key_id, segment, isinstance(seal, ClosingSeal)
-        )
+        closes = isinstance(seal, ClosingSeal)
+        return SealHead(seal.drive_id, seal.number, seal_hash(payload), self._key.key_id, segment_of(seal), closes)
 
     def _follow(self, payload: bytes, seal: Seal) -> None:
         self._number, self._previous = seal.number + 1, seal_hash(payload)
         self._drive_id = seal.drive_id
+        self._files |= seal.files
+        if isinstance(seal, TombstoneSeal):
+            self.deleted.add(seal.segment)
+            return
         self.closed = isinstance(seal, ClosingSeal)
         if isinstance(seal, SegmentSeal):
-            self._segments.add(seal.segment)
+            self.segments[seal.segment] = seal
             self._ended = seal.ended or self._ended
 
     def _show_key(self) -> None:
@@ -158,10 +196,12 @@ class DriveSealer:
             if entry.is_file() and not entry.name.startswith(("segment-", INCIDENTS_NAME))
         }
 
-    def _grown_files(self) -> dict[str, FileHash]:
-        """What changed while the drive was recorded, and changes no more."""
+    def _later_files(self, *, incidents: bool) -> dict[str, FileHash]:
+        """What came after the first seal, or grew since, and changes no more."""
+        rotations = sorted(path for path in self._dir.glob(f"{ROTATION_PREFIX}*") if path.name not in self._files)
+        files = {path.name: file_hash(path) for path in rotations}
         path = self._dir / INCIDENTS_NAME
-        return {path.name: file_hash(path)} if path.is_file() else {}
+        return files | ({path.name: file_hash(path)} if incidents and path.is_file() else {})
 
 
 def recorded_seals(drive_dir: Path) -> list[tuple[bytes, Seal]]:
@@ -241,11 +281,16 @@ def _now() -> Moment:
 def _write(path: Path, data: bytes) -> None:
     """A new file, whole or not there."""
     temporary = path.with_name(f"{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):  # the room that it takes is missing elsewhere
+            temporary.unlink()
+        raise
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

@@ -1,4 +1,5 @@
-"""What is signed: one seal for each segment, and one that closes the drive. Canonical JSON, numbered, chained.
+"""What is signed: one seal for each segment, one that closes the drive, one for each segment that was deleted to make
+room. Canonical JSON, numbered, chained.
 
 A later reader knows older seals: a new field carries a default, and a field never changes its meaning.
 """
@@ -89,7 +90,9 @@ class SegmentSeal:
 
 @dataclass(frozen=True)
 class ClosingSeal:
-    """Here the drive ends. `files` are those that grew with it: the index of its incidents."""
+    """Here the drive ends; only tombstones come after it. `files` are those that came or grew after the first seal: the
+    index of incidents, statements of a changed key.
+    """
 
     drive_id: str
     number: int
@@ -103,7 +106,36 @@ class ClosingSeal:
     kind: str = "closing"
 
 
-Seal = SegmentSeal | ClosingSeal
+@dataclass(frozen=True)
+class TombstoneSeal:
+    """A segment was deleted by the vehicle itself, to make room: what it was, and why it went.
+
+    What its seal says of it is repeated, so that the two can be held against each other. `gone` are files of the drive
+    that went with its last segment (the model), as they were; `files` those that came with this seal.
+    """
+
+    drive_id: str
+    number: int
+    previous: str
+    key_id: str
+    sightline_version: str
+    moment: Moment
+    segment: int
+    file_name: str
+    file: FileHash
+    root: str
+    messages: int
+    first_log_time_ns: int
+    last_log_time_ns: int
+    reason: str
+    freed_bytes: int
+    gone: dict[str, FileHash] = field(default_factory=dict)
+    files: dict[str, FileHash] = field(default_factory=dict)
+    kind: str = "tombstone"
+
+
+Seal = SegmentSeal | ClosingSeal | TombstoneSeal
+_SEAL_KINDS: dict[str, type[Seal]] = {"segment": SegmentSeal, "closing": ClosingSeal, "tombstone": TombstoneSeal}
 
 
 def seal_payload(seal: Seal) -> bytes:
@@ -118,13 +150,10 @@ def parse_seal(payload: bytes) -> Seal:
         kind = fields["kind"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise StatementError(f"it is no seal: {error!r}") from error
-    if kind == "segment":
-        segment: SegmentSeal = _build(SegmentSeal, fields)
-        return segment
-    if kind == "closing":
-        closing: ClosingSeal = _build(ClosingSeal, fields)
-        return closing
-    raise StatementError(f"it is a seal of the unknown kind {kind!r}")
+    if not isinstance(kind, str) or kind not in _SEAL_KINDS:
+        raise StatementError(f"it is a seal of the unknown kind {kind!r}")
+    seal: Seal = _build(_SEAL_KINDS[kind], fields)
+    return seal
 
 
 def seal_hash(payload: bytes) -> str:
@@ -132,10 +161,15 @@ def seal_hash(payload: bytes) -> str:
     return hashlib.sha256(payload).hexdigest()
 
 
-def seal_name(seal_number: int, segment: int | None) -> str:
-    """The name of a seal's file: beside its segment, or of the drive's closing."""
-    stem = f"closing-{seal_number:04d}" if segment is None else f"segment-{segment:04d}"
-    return stem + SEAL_SUFFIX
+def seal_name(seal: Seal) -> str:
+    """The name of a seal's file: beside its segment, or by its own number."""
+    number = seal.segment if isinstance(seal, SegmentSeal) else seal.number
+    return f"{seal.kind}-{number:04d}{SEAL_SUFFIX}"
+
+
+def segment_of(seal: Seal) -> int | None:
+    """The segment that a seal speaks of, None for a closing one."""
+    return None if isinstance(seal, ClosingSeal) else seal.segment
 
 
 def leaves_name(segment: int) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 from review.verify.standalone import MODULES, module_path, standalone_source, write_standalone
 from runtime.contracts.errors import RecordError
+from runtime.seal.chain import DriveSealer
 from runtime.seal.keys import VehicleKey, new_key
 from tests.models import tiny_policy
 from tests.review.drives import record_drive, rewrite
@@ -124,3 +125,14 @@ def test_no_two_of_its_modules_give_one_name_to_two_things() -> None:
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="cannot be written"):
         write_standalone(tmp_path / "no folder" / "file.py")
+
+
+def test_one_file_knows_what_the_vehicle_deleted(folder: Path, drive: Path, key: VehicleKey, tmp_path: Path) -> None:
+    retained = Path(shutil.copytree(drive, tmp_path / drive.name))
+    DriveSealer(retained, key).bury(0, "room was short", freed_bytes=1, gone={})
+    for path in (retained / "segment-0000.mcap", retained / "segment-0000.leaves"):
+        path.unlink()
+    code, told = verify(folder, retained, "--json")
+    found = json.loads(told)
+    assert (code, found["verdict"]) == (0, "intact")
+    assert [(one["segment"], one["reason"]) for one in found["deleted"]] == [(0, "room was short")]

@@ -22,9 +22,11 @@ from runtime.seal.statement import (
     ClosingSeal,
     FileHash,
     Moment,
+    Seal,
     SealedGap,
     SegmentSeal,
     StatementError,
+    TombstoneSeal,
     parse_seal,
     printable,
     seal_payload,
@@ -55,6 +57,24 @@ SEGMENT = SegmentSeal(
     files={"model.onnx": FileHash(1, "aa")},
 )
 CLOSING = ClosingSeal("drive", 1, "ff", "ab", "0", MOMENT, 1, "in order")
+TOMBSTONE = TombstoneSeal(
+    drive_id="drive",
+    number=2,
+    previous="ff",
+    key_id="ab",
+    sightline_version="0",
+    moment=MOMENT,
+    segment=3,
+    file_name="segment-0003.mcap",
+    file=FileHash(10, "cd"),
+    root="00",
+    messages=4,
+    first_log_time_ns=5,
+    last_log_time_ns=6,
+    reason="room was short",
+    freed_bytes=30,
+    gone={"model.onnx": FileHash(1, "aa")},
+)
 LEAVES = Leaves(
     b"s" * 32,
     tuple(SealedMessage(bytes([n]) * 32, f"/topic/{n % 2}", n, 1000 + n) for n in range(5)),
@@ -63,8 +83,8 @@ LEAVES = Leaves(
 )
 
 
-@pytest.mark.parametrize("seal", [SEGMENT, CLOSING], ids=["segment", "closing"])
-def test_a_seal_is_read_as_it_was_written_in_one_spelling(seal: SegmentSeal | ClosingSeal) -> None:
+@pytest.mark.parametrize("seal", [SEGMENT, CLOSING, TOMBSTONE], ids=["segment", "closing", "tombstone"])
+def test_a_seal_is_read_as_it_was_written_in_one_spelling(seal: Seal) -> None:
     payload = seal_payload(seal)
     assert parse_seal(payload) == seal
     assert payload == json.dumps(json.loads(payload), sort_keys=True, separators=(",", ":")).encode()
