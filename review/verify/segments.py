@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from review.verify.align import Deviation, Fate, ReadPart, deviations
@@ -93,8 +93,8 @@ class SegmentCheck:
             yield foreign
             return
         if self.by_message:
-            parts = list(_parts(chunks))
-            yield from _findings(deviations(leaves.messages, parts), seal)
+            parts = list(parts_of(chunks))
+            yield from findings_of(deviations(leaves.messages, parts), seal.file_name, seal.segment)
         yield from self._bytes(leaves, hash_blocks(self._path, BLOCK_BYTES), size_bytes)
 
     def _chunks(self, leaves: Leaves) -> Iterator[ReadChunk]:
@@ -141,7 +141,7 @@ class SegmentCheck:
         return Finding("bytes-changed", name, text, self._seal.segment, first_byte=first, last_byte=last)
 
 
-def _parts(chunks: list[ReadChunk]) -> Iterator[ReadPart]:
+def parts_of(chunks: Iterable[ReadChunk]) -> Iterator[ReadPart]:
     """The messages in the file's order, and a hole where some may lie that cannot be read."""
     for chunk in chunks:
         for message in chunk.messages:
@@ -150,12 +150,12 @@ def _parts(chunks: list[ReadChunk]) -> Iterator[ReadPart]:
             yield ReadPart(None, True, chunk.start, chunk.end)
 
 
-def _findings(found: Iterator[Deviation], seal: SegmentSeal) -> Iterator[Finding]:
+def findings_of(found: Iterable[Deviation], file: str, segment: int) -> Iterator[Finding]:
     """One finding a message; those of one unreadable stretch together."""
     unreadable: list[Deviation] = []
     for one in found:
         if unreadable and (one.fate != "unreadable" or one.index != unreadable[-1].index + 1):
-            yield _unreadable(unreadable, seal)
+            yield _unreadable(unreadable, file, segment)
             unreadable = []
         if one.fate == "unreadable":
             unreadable.append(one)
@@ -169,9 +169,9 @@ def _findings(found: Iterator[Deviation], seal: SegmentSeal) -> Iterator[Finding
         text = f"{what}: {printable(one.topic)}, sequence {one.sequence}, log time {one.log_time_ns} ns"
         yield Finding(
             _KINDS[one.fate],
-            seal.file_name,
+            file,
             text,
-            segment=seal.segment,
+            segment=segment,
             message=one.index,
             last_message=one.index,
             topic=printable(one.topic),
@@ -179,19 +179,19 @@ def _findings(found: Iterator[Deviation], seal: SegmentSeal) -> Iterator[Finding
             log_time_ns=one.log_time_ns,
         )
     if unreadable:
-        yield _unreadable(unreadable, seal)
+        yield _unreadable(unreadable, file, segment)
 
 
-def _unreadable(found: list[Deviation], seal: SegmentSeal) -> Finding:
+def _unreadable(found: list[Deviation], file: str, segment: int) -> Finding:
     first, last, part = found[0], found[-1], found[0].part
     assert part is not None
     which = f"message {first.index}" if first is last else f"messages {first.index} to {last.index}"
     text = f"the chunk in its bytes {part.start} to {part.end - 1} is damaged; {which} cannot be read"
     return Finding(
         "chunk-unreadable",
-        seal.file_name,
+        file,
         text,
-        segment=seal.segment,
+        segment=segment,
         message=first.index,
         last_message=last.index,
         first_byte=part.start,

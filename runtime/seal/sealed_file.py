@@ -67,7 +67,8 @@ class MissingDecompressorError(Exception):
 
 
 class SealedFileReader:
-    """Reads one segment. `secret` is what its leaves' salts come from.
+    """Reads one segment. `secret` is what its leaves' salts come from; of a part, whose secret is not handed over,
+    `salts` has each by the digest of its message.
 
     `chunks` is where the chunks lay when it was sealed, start by end: where the file's own framing is damaged, reading
     goes on at the next. `loose`: whether messages outside of chunks count, which no recorder writes; where the file has
@@ -81,8 +82,9 @@ class SealedFileReader:
         chunks: Mapping[int, int] | None = None,
         *,
         loose: bool = False,
+        salts: Mapping[bytes, bytes] | None = None,
     ) -> None:
-        self._secret, self._decompress, self._loose = secret, decompress, loose
+        self._secret, self._decompress, self._loose, self._salts = secret, decompress, loose, salts
         self._ends = dict(chunks or {})
         self._starts = sorted(self._ends)
         self._schemas: dict[int, tuple[str, str, bytes]] = {}
@@ -196,7 +198,10 @@ class SealedFileReader:
         if not topic:
             return None
         digest = message_digest(prefix, log_time_ns, publish_time_ns, sequence, payload)
-        return ReadMessage(leaf_hash(salt_of(self._secret, digest), digest), topic, sequence, log_time_ns, payload)
+        return ReadMessage(leaf_hash(self._salt(digest), digest), topic, sequence, log_time_ns, payload)
+
+    def _salt(self, digest: bytes) -> bytes:
+        return salt_of(self._secret, digest) if self._salts is None else self._salts.get(digest, b"")
 
 
 def _is_data_end(buffer: Buffer, position: int) -> bool:
