@@ -14,15 +14,17 @@ import numpy as np
 from review.drawing import Moment, Setting, draw, full_size, size_of
 from review.info import utc
 from review.lettering import Image
+from review.pictures import PictureDecoder, decoder_at, first_shape
 from review.reopen import find_drive, recorded_config, recorded_manifest
-from review.scales import decoded, extremes, map_of, shapes
+from review.scales import extremes, map_of
 from runtime.contracts.errors import RecordError, UsageError
 from runtime.contracts.model import ImageInput, Manifest
-from runtime.contracts.topics import ATTRIBUTION, DECISION, LEDGER, PICTURE, TRUTH, VEHICLE
+from runtime.contracts.topics import ATTRIBUTION, DECISION, LEDGER, PICTURE, TRUTH, VEHICLE, VIDEO
 from runtime.contracts.units import s_from_ns
 from runtime.record.drive import RecordedFrame, open_drive
+from runtime.record.h264 import FORMAT
 
-_ROWS = (PICTURE, DECISION, ATTRIBUTION, VEHICLE, LEDGER, TRUTH)
+_ROWS = (PICTURE, VIDEO, DECISION, ATTRIBUTION, VEHICLE, LEDGER, TRUTH)
 _SCALE_QUANTILE = 0.98  # of the frames' strongest cells: one wild frame does not make all others pale
 _DIALS_RAD = tuple(np.radians([2.0, 5.0, 10.0, 20.0, 35.0, 60.0, 90.0]).tolist())
 _LONGEST_STILL_S = 2.0  # how long a picture stands in a video where no frame follows
@@ -149,10 +151,12 @@ class _Overlay:
         if selection.every < 1:
             raise UsageError(f"every {selection.every}-th frame: at least 1")
         count = 0
+        decoder = decoder_at(self._drive, self._camera.camera, selection.first or 0)
         for frame in self._drive.frames(*_ROWS, first=selection.first or 0, last=selection.last):
+            moment = self._moment(frame, decoder)
             if (frame.sequence - (selection.first or 0)) % selection.every == 0:
                 count += 1
-                yield self._moment(frame)
+                yield moment
         if not count:
             raise RecordError(
                 f"{self._drive.path} has no frame from {selection.first or 0} to "
@@ -173,21 +177,22 @@ class _Overlay:
         width, height = full_size(self.setting)
         return OverlayReport(str(self._drive.path), frames, files, width, height, rate_hz, self.setting.map_scale)
 
-    def _moment(self, frame: RecordedFrame) -> Moment:
+    def _moment(self, frame: RecordedFrame, decoder: PictureDecoder) -> Moment:
         try:
-            return self._whole(frame)
+            return self._whole(frame, decoder)
         except RecordError as error:
             return self._broken(frame, str(error))
 
-    def _whole(self, frame: RecordedFrame) -> Moment:
+    def _whole(self, frame: RecordedFrame, decoder: PictureDecoder) -> Moment:
         lines = [line for line in frame.dispositions if line.frame_id.camera == self._camera.camera]
         line = lines[0] if lines else None
         shown = next((picture for picture in frame.pictures if picture.frame_id == self._camera.camera), None)
         speed = frame.vehicle.state.speed_mps if frame.vehicle is not None else None
-        picture = None if shown is None else decoded(shown)
+        picture = None if shown is None else decoder.decode(shown)
         reason = "" if line is None else line.reason or line.picture_missing
         if shown is not None and picture is None:
-            reason = reason or f"its {len(shown.data)} bytes are no {shown.format} picture"
+            lacking = ", or what they need of those before is not there" if shown.format == FORMAT else ""
+            reason = reason or f"its {len(shown.data)} bytes are no {shown.format} picture{lacking}"
         attribution = frame.attribution
         if attribution is not None:
             map_of(attribution)
@@ -235,7 +240,7 @@ class _Overlay:
         strongest, angles, acceleration = extremes(drive)
         map_scale = float(np.quantile(strongest, _SCALE_QUANTILE)) if strongest else 0.0
         widest = float(np.quantile(angles, _SCALE_QUANTILE)) if angles else 0.0
-        height, width = next(shapes(drive, self._camera.camera), (540, 960))
+        height, width = first_shape(drive, self._camera.camera) or (540, 960)
         width, height = size_of(width, height, width_px)
         return Setting(
             title=f"{manifest.name} · {self._camera.camera} · {drive.header.drive_id}",

@@ -1,6 +1,8 @@
-"""The recorded pictures, decoded in the order of the record."""
+"""The recorded pictures of one camera, decoded in the order of the record."""
 
 from __future__ import annotations
+
+from contextlib import suppress
 
 import av
 import av.error
@@ -8,9 +10,15 @@ import cv2
 import numpy as np
 
 from review.lettering import Image
+from runtime.contracts.errors import RecordError
 from runtime.contracts.messages import CompressedImage, CompressedVideo
+from runtime.contracts.topics import PICTURE, VIDEO
+from runtime.record.drive import Drive
+from runtime.record.h264 import is_key
 
 _LARGEST_SIDE_PX = 16_384
+
+Shown = CompressedImage | CompressedVideo
 
 
 class PictureDecoder:
@@ -19,7 +27,7 @@ class PictureDecoder:
     def __init__(self) -> None:
         self._codec: av.VideoCodecContext | None = None
 
-    def decode(self, picture: CompressedImage | CompressedVideo) -> Image | None:
+    def decode(self, picture: Shown) -> Image | None:
         """The picture (uint8, height x width x 3, BGR); None where its bytes are none, or lack what stands before."""
         if isinstance(picture, CompressedVideo):
             return self._next_of_video(picture.data)
@@ -40,6 +48,33 @@ class PictureDecoder:
             return None
         planar = frames[0].reformat(format="yuv420p").to_ndarray().astype(np.uint8, copy=False)
         return cv2.cvtColor(planar, cv2.COLOR_YUV2BGR_I420).astype(np.uint8, copy=False)
+
+
+def decoder_at(drive: Drive, camera: str, sequence: int) -> PictureDecoder:
+    """A decoder that has been given all that stands before a frame, from the key picture on."""
+    before: list[Shown] = []
+    if sequence > 0:
+        for frame in drive.frames(VIDEO, first=drive.segment_begin(sequence), last=sequence - 1):
+            with suppress(RecordError):  # what does not decode is said where it is shown
+                for picture in frame.pictures:
+                    if picture.frame_id == camera:
+                        before = [picture] if is_key(picture.data) else [*before, picture]
+    decoder = PictureDecoder()
+    for picture in before:
+        decoder.decode(picture)
+    return decoder
+
+
+def first_shape(drive: Drive, camera: str) -> tuple[int, int] | None:
+    """Height and width of the camera's first picture that can be decoded; None where there is none."""
+    decoder = PictureDecoder()
+    for frame in drive.frames(PICTURE, VIDEO):
+        with suppress(RecordError):
+            for picture in frame.pictures:
+                image = decoder.decode(picture) if picture.frame_id == camera else None
+                if image is not None:
+                    return image.shape[0], image.shape[1]
+    return None
 
 
 def _decoder() -> av.VideoCodecContext:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from importlib.resources import files
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -57,10 +58,26 @@ class DecisionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     envelope: EnvelopeConfig = EnvelopeConfig()
 
 
+_LOOPBACK = r"(127(\.[0-9]{1,3}){3}|\[::1\]|localhost)"
+
+
+def _is_tcp(endpoint: str) -> bool:
+    found = re.fullmatch(r"tcp://(localhost|\[([0-9a-fA-F:.]+)\]|([0-9.]+)):([0-9]{1,5})", endpoint)
+    if found is None or int(found[4]) > 65_535:
+        return False
+    try:
+        return found[1] == "localhost" or bool(ip_address(found[2] or found[3]))
+    except ValueError:
+        return False
+
+
 class BusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Endpoints. `ipc` sockets live in a private folder of the run; tcp is for loopback only until it has keys."""
+    """Endpoints. `ipc` sockets live in a private folder of the run; over tcp only those connect who hold a key that is
+    on the list, unless `curve` is false, which it may be on loopback only.
+    """
 
     transport: Literal["ipc", "tcp"] = "ipc"
+    curve: bool = True
     tcp_viewers: str = "tcp://127.0.0.1:5590"
     tcp_pictures: str = "tcp://127.0.0.1:5591"
     tcp_link: str = "tcp://127.0.0.1:5592"
@@ -70,8 +87,13 @@ class BusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Off loopback nothing is served without keys."""
         for key in ("tcp_viewers", "tcp_pictures", "tcp_link", "tcp_marks"):
             value = getattr(self, key)
-            if not re.fullmatch(r"tcp://(127(\.\d{1,3}){3}|\[::1\]|localhost):\d{1,5}", value):
-                raise ValueError(f"{key}: {value!r} is not on loopback; use tcp://127.0.0.1:PORT")
+            if not _is_tcp(value):
+                raise ValueError(f"{key}: {value!r} is no address to serve on; use tcp://ADDRESS:PORT, in numbers")
+            if not self.curve and not re.fullmatch(rf"tcp://{_LOOPBACK}:[0-9]{{1,5}}", value):
+                raise ValueError(
+                    f"{key}: {value!r} is not on loopback, and there nothing is served without keys; take "
+                    "`curve: false` out, or use tcp://127.0.0.1:PORT"
+                )
 
 
 class IncidentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,6 +115,7 @@ class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         None  # of all drives beside this one; None: the disk's
     )
     min_free_mib: Annotated[int, Meta(ge=16, le=10_000_000)] = 512
+    degraded_h264_quality: Annotated[int, Meta(ge=0, le=51)] = 35
     degraded_jpeg_quality: Annotated[int, Meta(ge=1, le=100)] = 40
     degraded_picture_every: Annotated[int, Meta(ge=2, le=1000)] = 5
 
@@ -102,6 +125,8 @@ class RecordConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     segment_s: Annotated[float, Meta(ge=1.0, le=3600.0)] = 60.0
     segment_mib: Annotated[int, Meta(ge=1, le=4096)] = 256
+    picture_codec: Literal["h264", "jpeg"] = "h264"
+    h264_quality: Annotated[int, Meta(ge=0, le=51)] = 25  # x264's constant rate factor: lower is better and larger
     jpeg_quality: Annotated[int, Meta(ge=1, le=100)] = 80
     sync_ms: Annotated[float, Meta(ge=0.0, le=1000.0)] = 50.0
     link_sets: Annotated[int, Meta(ge=2, le=100_000)] = 600

@@ -51,7 +51,7 @@ class Topic(msgspec.Struct, frozen=True):
             if self.encoding == "json":
                 return msgspec.json.decode(payload, type=self.type)
             return msgspec.msgpack.decode(payload, type=self.type)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise RecordError(f"a message on {self.name} does not decode as {self.schema_name}: {error}") from error
 
 
@@ -64,6 +64,15 @@ PICTURE = Topic(
     "/camera/{camera}/image",
     messages.CompressedImage,
     "foxglove.CompressedImage",
+    "json",
+    "every frame",
+    2,
+    shows_people="yes",
+)
+VIDEO = Topic(
+    "/camera/{camera}/video",
+    messages.CompressedVideo,
+    "foxglove.CompressedVideo",
     "json",
     "every frame",
     2,
@@ -97,6 +106,7 @@ SEAL_HEAD = Topic(
 TOPICS: tuple[Topic, ...] = (
     HEADER,
     PICTURE,
+    VIDEO,
     MODEL_INPUT,
     MODEL_OUTPUT,
     VEHICLE,

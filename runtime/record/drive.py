@@ -13,6 +13,7 @@ from runtime.contracts.messages import (
     Attribution,
     Closing,
     CompressedImage,
+    CompressedVideo,
     Decision,
     Disposition,
     Gap,
@@ -34,6 +35,7 @@ from runtime.contracts.topics import (
     STORED,
     TRUTH,
     VEHICLE,
+    VIDEO,
     Topic,
 )
 from runtime.contracts.units import s_from_ns
@@ -97,9 +99,9 @@ class RecordedFrame:
         return tuple(message.decode() for message in self.messages if message.row is LEDGER)
 
     @cached_property
-    def pictures(self) -> tuple[CompressedImage, ...]:
+    def pictures(self) -> tuple[CompressedImage | CompressedVideo, ...]:
         """The pictures for people, one of each camera that has one."""
-        return tuple(message.decode() for message in self.messages if message.row is PICTURE)
+        return tuple(message.decode() for message in self.messages if message.row in (PICTURE, VIDEO))
 
     def _decoded(self, row: Topic) -> Any:
         data = self.raw(row)
@@ -180,6 +182,15 @@ class Drive:
                 if sequence >= first and sequence >= 0 and (last is None or sequence <= last):
                     yield RecordedFrame(sequence, self.t_source_ns(message.log_time_ns), tuple(messages))
                 messages = []
+
+    def segment_begin(self, sequence: int) -> int:
+        """The first frame of the segment that holds a frame: no video reaches further back. 0 where none says more."""
+        begin = 0
+        for file in self.segments:
+            note = find_note(file.path) if file.sealed else None
+            if note is not None and 0 <= note.first_frame <= sequence:
+                begin = note.first_frame if sequence <= note.last_frame else note.last_frame + 1
+        return begin
 
     def topics(self) -> tuple[TopicSummary, ...]:
         """What the drive holds, by topic."""

@@ -25,6 +25,7 @@ KEY_EVERY = 60  # pictures: a viewer that joins late, or lost one, sees again af
 _PRESET = "superfast"
 _X264 = f"keyint={KEY_EVERY}:min-keyint=1:scenecut=0:bframes=0:repeat-headers=1:annexb=1:threads=1"
 _CLOCK = Fraction(1, 1000)
+_START, _NAL_TYPE, _IDR = b"\x00\x00\x01", 0x1F, 5
 
 
 class H264Encoder:
@@ -67,6 +68,16 @@ class H264Encoder:
         if len(packets) != 1:
             raise LinkError(f"the H.264 encoder gave {len(packets)} access units for one picture")
         return bytes(packets[0])
+
+
+def is_key(access_unit: bytes) -> bool:
+    """Whether decoding can begin here: it holds an IDR picture (NAL unit type 5; H.264, table 7-1)."""
+    at = access_unit.find(_START)
+    while 0 <= at < len(access_unit) - len(_START):
+        if access_unit[at + len(_START)] & _NAL_TYPE == _IDR:
+            return True
+        at = access_unit.find(_START, at + len(_START))
+    return False
 
 
 def _planar(picture: Picture, shape: tuple[int, int]) -> NDArray[np.uint8]:

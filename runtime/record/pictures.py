@@ -1,26 +1,41 @@
-"""Raw pictures from shared memory into JPEG for people: once, for the record and for viewers."""
+"""Raw pictures from shared memory into the picture for people: encoded once, for the record and for viewers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import cv2
 
 from runtime.bus.ring import PictureRingReader
+from runtime.contracts.config import RecordConfig
 from runtime.contracts.errors import LinkError
 from runtime.contracts.link import Hello, Payload, PictureRef
-from runtime.contracts.messages import CompressedImage, timestamp
-from runtime.contracts.topics import PICTURE
+from runtime.contracts.messages import CompressedImage, CompressedVideo, timestamp
+from runtime.contracts.source import Picture
+from runtime.contracts.topics import PICTURE, VIDEO
+from runtime.record.h264 import FORMAT, H264Encoder
+
+
+@dataclass(slots=True)
+class _Film:
+    """One camera's video, and the segment that its last picture went into."""
+
+    encoder: H264Encoder
+    segment: int
 
 
 class PictureEncoder:
-    """Encodes the pictures of a set, and publishes what it encoded."""
+    """Encodes the pictures of a set, and publishes what it encoded. `degraded`: as small as the configuration allows,
+    because room is short.
+    """
 
-    def __init__(self, publish: Callable[[Payload], None], jpeg_quality: int) -> None:
+    def __init__(self, publish: Callable[[Payload], None], config: RecordConfig) -> None:
         cv2.setNumThreads(1)  # the other cores are the network's
-        self._publish = publish
-        self._options = [int(cv2.IMWRITE_JPEG_QUALITY), jpeg_quality]
+        self.degraded = False
+        self._publish, self._config = publish, config
         self._ring: PictureRingReader | None = None
+        self._films: dict[str, _Film] = {}  # by camera
 
     def open_ring(self, hello: Hello) -> None:
         """Map the ring that the driving process names. Raises LinkError where that is none."""
@@ -28,15 +43,41 @@ class PictureEncoder:
             return
         self._ring = PictureRingReader(hello.ring_path, hello.ring_slots, hello.ring_slot_bytes)
 
-    def encode(self, ref: PictureRef, *, sequence: int, t_source_ns: int, log_time_ns: int, utc_ns: int) -> Payload:
-        """The picture as an encoded message; viewers get the same bytes. Raises LinkError where it is not there."""
+    def encode(
+        self, ref: PictureRef, *, sequence: int, t_source_ns: int, log_time_ns: int, utc_ns: int, segment: int
+    ) -> Payload:
+        """The picture as an encoded message; viewers get the same bytes. Raises LinkError where it is not there.
+
+        `segment` is the one that it will lie in: a video can be decoded from each segment's first picture on.
+        """
         if self._ring is None:
             raise LinkError("a set refers to a picture before its ring was named")
-        done, jpeg = cv2.imencode(".jpg", self._ring.picture(ref), self._options)
-        if not done:
-            raise LinkError(f"the picture of {ref.camera}, {ref.width} x {ref.height}, could not be encoded")
-        image = CompressedImage(timestamp(log_time_ns), ref.camera, jpeg.tobytes(), "jpeg", sequence)
-        name = PICTURE.name.format(camera=ref.camera)
-        payload = Payload(name, sequence, t_source_ns, utc_ns, PICTURE.encode(image))
+        picture, moment = self._ring.picture(ref), timestamp(log_time_ns)
+        if self._config.picture_codec == "h264":
+            name, unit = VIDEO.name.format(camera=ref.camera), self._unit(ref.camera, picture, segment)
+            data = VIDEO.encode(CompressedVideo(moment, ref.camera, unit, FORMAT, sequence))
+        else:
+            name, jpeg = PICTURE.name.format(camera=ref.camera), self._jpeg(ref.camera, picture)
+            data = PICTURE.encode(CompressedImage(moment, ref.camera, jpeg, "jpeg", sequence))
+        payload = Payload(name, sequence, t_source_ns, utc_ns, data)
         self._publish(payload)
         return payload
+
+    def _unit(self, camera: str, picture: Picture, segment: int) -> bytes:
+        retention = self._config.retention
+        quality = retention.degraded_h264_quality if self.degraded else self._config.h264_quality
+        film, height, width = self._films.pop(camera, None), *picture.shape[:2]
+        if film is None or film.encoder.size != (height, width) or film.encoder.quality != quality:
+            film = _Film(H264Encoder(height, width, quality), -1)
+        unit = film.encoder.encode(picture, key=film.segment != segment)
+        film.segment = segment
+        self._films[camera] = film  # one that failed is not taken up again: what follows would stand on nothing
+        return unit
+
+    def _jpeg(self, camera: str, picture: Picture) -> bytes:
+        quality = self._config.retention.degraded_jpeg_quality if self.degraded else self._config.jpeg_quality
+        done, jpeg = cv2.imencode(".jpg", picture, [int(cv2.IMWRITE_JPEG_QUALITY), quality])
+        if not done:
+            height, width = picture.shape[:2]
+            raise LinkError(f"the picture of {camera}, {width} x {height}, could not be encoded")
+        return jpeg.tobytes()

@@ -20,6 +20,7 @@ from runtime.contracts.identity import FrameId
 from runtime.contracts.messages import (
     Closing,
     CompressedImage,
+    CompressedVideo,
     Disposition,
     DispositionKind,
     Event,
@@ -42,6 +43,7 @@ from runtime.contracts.topics import (
     MODEL_OUTPUT,
     PICTURE,
     VEHICLE,
+    VIDEO,
     Topic,
 )
 from runtime.contracts.vehicle import Reading, VehicleState
@@ -49,6 +51,7 @@ from runtime.decision.policy import Policy
 from runtime.decision.tensors import pack
 from runtime.engines.onnx import open_engine
 from runtime.preprocess import preprocess
+from runtime.record.h264 import FORMAT, H264Encoder
 from runtime.record.store import DriveStore
 from runtime.seal.chain import DriveSealer
 from runtime.seal.keys import VehicleKey
@@ -80,11 +83,12 @@ def record_drive(
     segment_s: float = 60.0,
     fingerprint_backend: str = "",
     key: VehicleKey | None = None,
+    video: bool = False,
 ) -> Path:
     """Record `frames` frames into `folder`; returns it.
 
     Some can be dropped or late, others be lost on the link and declared; `change` alters what is recorded after it was
-    decided. With a `key` it is sealed.
+    decided. With a `key` it is sealed. Pictures are JPEG, or with `video` H.264.
     """
     folder.mkdir(parents=True)
     config = config or Config()
@@ -121,6 +125,7 @@ def record_drive(
     writer.event("the drive begins")
     policy = Policy(manifest, engine, config, header.drive_id, header.mode)
     memory = policy.initial_memory()
+    films = _Films(video)
     for sequence in range(frames):
         t_source_ns = sequence * FRAME_NS
         kind: DispositionKind = "decided"
@@ -143,11 +148,9 @@ def record_drive(
                 messages.append((ATTRIBUTION, outcome.attribution))
             kind = "late" if sequence in late else "decided"
             memory = memory.unused(outcome.memory) if kind == "late" else outcome.memory
-            for camera, seen in pictures.items():
-                jpeg = cv2.imencode(".jpg", seen)[1].tobytes()
-                messages.append(
-                    (PICTURE, CompressedImage(timestamp(UTC_NS + t_source_ns), camera, jpeg, "jpeg", sequence))
-                )
+            messages += [
+                films.message(camera, seen, sequence, segment=store.segment) for camera, seen in pictures.items()
+            ]
         reason = {"decided": "", "late": "decided 120.0 ms after capture", "dropped": "the image is absent"}[kind]
         for camera in manifest.cameras:
             line = Disposition(FrameId(camera, sequence), t_source_ns, kind, reason)
@@ -159,6 +162,27 @@ def record_drive(
     writer.close(header.drive_id, frames, frames - len(dropped) - len(late), len(late), len(dropped))
     engine.close()
     return folder
+
+
+class _Films:
+    """Pictures as messages: JPEG, or video with one encoder a camera and a key picture at the begin of each segment."""
+
+    def __init__(self, video: bool) -> None:
+        self._video = video
+        self._encoders: dict[str, H264Encoder] = {}
+        self._begun: set[tuple[str, int]] = set()
+
+    def message(self, camera: str, seen: Picture, sequence: int, *, segment: int) -> tuple[Topic, msgspec.Struct]:
+        """The next picture."""
+        moment = timestamp(UTC_NS + sequence * FRAME_NS)
+        if not self._video:
+            jpeg = cv2.imencode(".jpg", seen)[1].tobytes()
+            return PICTURE, CompressedImage(moment, camera, jpeg, "jpeg", sequence)
+        height, width = seen.shape[:2]
+        encoder = self._encoders.setdefault(camera, H264Encoder(height, width, 20))
+        key = (camera, segment) not in self._begun
+        self._begun.add((camera, segment))
+        return VIDEO, CompressedVideo(moment, camera, encoder.encode(seen, key=key), FORMAT, sequence)
 
 
 class _Writer:
@@ -174,7 +198,7 @@ class _Writer:
             said = message if self._change is None else self._change(topic, sequence, message)
             if said is None:
                 continue
-            camera = message.frame_id if isinstance(message, CompressedImage) else ""
+            camera = message.frame_id if isinstance(message, CompressedImage | CompressedVideo) else ""
             self._store.append(
                 topic.name.format(camera=camera),
                 topic,

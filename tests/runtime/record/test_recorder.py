@@ -58,7 +58,7 @@ class Bench:
         self.recorder = Recorder(
             plan,
             self.store,
-            PictureEncoder(self.publisher.publish, 80),
+            PictureEncoder(self.publisher.publish, plan.config.record),
             clock=SystemClock(),
             reply=lambda data: self.replies.append(link.decode_to_drive(data)),
             publish=self.publisher.publish,

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import jsonschema
 import numpy as np
 import pytest
@@ -20,10 +19,11 @@ import zmq
 from mcap.reader import make_reader
 from msgspec.structs import replace
 
+from review.pictures import PictureDecoder
 from runtime.bus.publisher import Subscriber
 from runtime.contracts.config import RecordConfig
-from runtime.contracts.messages import CompressedImage
-from runtime.contracts.topics import EVENT, LEDGER, MODEL_INPUT, PICTURE
+from runtime.contracts.messages import CompressedVideo
+from runtime.contracts.topics import EVENT, LEDGER, MODEL_INPUT, VIDEO
 from runtime.record.drive import open_drive
 from runtime.supervise.plan import RunPlan, write_plan
 from tests.runtime.record.recording import (
@@ -60,13 +60,14 @@ def test_a_drive_handed_over_in_lockstep_is_read_back_whole_with_the_pictures_of
         assert recorder.end() == 0
     drive = open_drive(Path(plan.drive_dir))
     frames = list(drive.frames())
+    decoder = PictureDecoder()
     assert [frame.sequence for frame in frames] == list(range(40))
     for frame in frames:
         assert frame.t_source_ns == frame.sequence * PERIOD_NS
         assert frame.input == an_input(frame.sequence)
         assert [line.frame_id.camera for line in frame.dispositions] == ["front", "left"]
         assert [picture.frame_id for picture in frame.pictures] == ["front", "left"]
-        shown = cv2.imdecode(np.frombuffer(frame.pictures[0].data, np.uint8), cv2.IMREAD_COLOR)
+        shown = decoder.decode(frame.pictures[0])
         assert shown is not None
         assert np.abs(shown.astype(int) - a_picture(frame.sequence)).max() < 12
     assert drive.ledger().decided == drive.ledger().frames == 80
@@ -90,6 +91,10 @@ def test_after_sigkills_in_mid_drive_nothing_is_missing_and_nothing_is_there_twi
     assert list(drive.gaps()) == []
     kinds = [message.decode().kind for message in drive.messages(EVENT)]
     assert "recorder.restarted" in kinds
+    for file in drive.segments:
+        decoder = PictureDecoder()
+        shown = [decoder.decode(frame.pictures[0]) for frame in drive.frames(VIDEO, segment=file.index)]
+        assert all(picture is not None for picture in shown), "a video can be decoded from each segment's first picture"
     assert all(file.sealed for file in drive.segments)
 
 
@@ -209,7 +214,7 @@ def test_the_official_reader_opens_a_segment_with_crc_checks_and_its_json_fits_i
                 jsonschema.validate(json.loads(message.data), json.loads(schema.data))
             if channel.topic == LEDGER.name:
                 assert message.log_time == UTC_ORIGIN_NS + message.sequence * PERIOD_NS
-    assert seen["/camera/front/image"] == seen["/ledger"] == seen["/model/input"] == 10
+    assert seen["/camera/front/video"] == seen["/ledger"] == seen["/model/input"] == 10
     assert seen["/drive/header"] == 1
 
 
@@ -224,8 +229,8 @@ def test_viewers_get_the_very_bytes_of_the_recorded_picture(plan: RunPlan) -> No
         recorder.end()
     viewer.close()
     (frame,) = open_drive(Path(plan.drive_dir)).frames(first=message.header.sequence, last=message.header.sequence)
-    assert isinstance(frame.pictures[0], CompressedImage)
-    assert frame.raw(PICTURE) == message.data
+    assert isinstance(frame.pictures[0], CompressedVideo)
+    assert frame.raw(VIDEO) == message.data
 
 
 def test_a_disk_that_refuses_ends_the_recorder_with_one_clear_line_and_leaves_a_readable_record(plan: RunPlan) -> None:
