@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
 
+from review.incidents import listed_incidents
 from review.reopen import find_drive, recorded_config, recorded_manifest, recorded_plan
 from runtime.contracts.engine import EngineFingerprint
 from runtime.contracts.errors import SealError, SightlineError
@@ -80,6 +81,7 @@ class DriveInfo:
     gaps: tuple[Gap, ...]
     events: tuple[Event, ...]  # the first 200
     events_left_out: int
+    incidents: int  # `sightline incidents` lists them
     lacks: tuple[str, ...]  # where the record does not hold what was written into it; the first 20
     lacks_left_out: int
     sealed: str  # by which key, or why not; whether the seals hold is for `sightline verify`
@@ -126,6 +128,7 @@ def info(path: Path) -> DriveInfo:
         gaps=tuple(drive.gaps()),
         events=events,
         events_left_out=sum(1 for _ in all_events),
+        incidents=len(listed_incidents(drive)[0]),
         lacks=tuple(str(lack) for lack in islice(missing, _LACKS_SHOWN)),
         lacks_left_out=sum(1 for _ in missing),
         sealed=_sealed(drive),

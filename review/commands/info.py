@@ -52,6 +52,7 @@ def _words(found: DriveInfo) -> str:
         *(f"             {count} x dropped: {why}" for why, count in ledger.dropped_by.items()),
         *(f"             {count} x late: {why}" for why, count in ledger.late_by.items()),
         f"end        {found.ended or 'the record does not say: the drive did not end in order'}",
+        f"incidents  {found.incidents or 'none'}",
         f"sealed     {found.sealed}",
         *(f"missing    {lack}" for lack in found.lacks),
         *([f"           and {found.lacks_left_out} places more"] if found.lacks_left_out else []),

@@ -1,0 +1,104 @@
+"""The incidents that a drive holds: as its recorder listed them or, where that list is gone, as the record has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from review.reopen import find_drive
+from runtime.contracts.errors import RecordError
+from runtime.contracts.incident import INDEX_NAME, Incident, Trigger
+from runtime.contracts.topics import INCIDENT
+from runtime.contracts.units import s_from_ns
+from runtime.incident.index import read_index
+from runtime.record.drive import Drive, open_drive
+from runtime.record.segment import segment_files
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTrigger:
+    """What set an incident off. `t_s` is since the drive's begin, `utc_ns` by the drive's clocks."""
+
+    kind: str
+    t_s: float
+    utc_ns: int
+    sequence: int  # -1: of no frame
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundIncident:
+    """One incident. `missing`: those of its segments that are not in the drive's folder."""
+
+    number: int
+    from_s: float  # since the drive's begin; below 0 where the window reaches back before it
+    to_s: float
+    triggers: tuple[FoundTrigger, ...]
+    triggers_left_out: int
+    segments: tuple[int, ...]
+    missing: tuple[int, ...]
+    open: bool  # the recorder had not closed it: it was still growing, or the recorder died
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentReport:
+    """A drive's incidents, in the order of their time. `note` says where the list was not had as it should be."""
+
+    drive: str
+    drive_id: str
+    incidents: tuple[FoundIncident, ...]
+    note: str
+
+
+def incidents(path: Path) -> IncidentReport:
+    """The incidents of a drive. Raises RecordError where there is none, or its record cannot be read."""
+    drive = open_drive(find_drive(path))
+    listed, note = listed_incidents(drive)
+    there = {file.index for file in segment_files(drive.path)}
+    found = tuple(_found(drive, one, there) for one in listed)
+    return IncidentReport(str(drive.path), drive.header.drive_id, found, note)
+
+
+def listed_incidents(drive: Drive) -> tuple[tuple[Incident, ...], str]:
+    """The incidents in the order of their time, and why they are not those of the list, "" where they are."""
+    try:
+        index = read_index(drive.path)
+        if index is not None:
+            return index.incidents, ""
+        note = f"{INDEX_NAME} is not there"
+    except RecordError as error:
+        note = str(error)
+    counts = {topic.topic: topic.count for topic in drive.topics()}
+    if not counts.get(INCIDENT.name):
+        return (), "" if note.endswith("not there") else note
+    newest: dict[int, Incident] = {}
+    for message in drive.messages(INCIDENT):
+        one: Incident = message.decode()
+        newest[one.number] = one
+    return tuple(
+        sorted(newest.values(), key=lambda one: one.t_from_ns)
+    ), f"{note}: this is what the record itself holds"
+
+
+def _found(drive: Drive, incident: Incident, there: set[int]) -> FoundIncident:
+    return FoundIncident(
+        number=incident.number,
+        from_s=_since_begin_s(drive, incident.t_from_ns),
+        to_s=_since_begin_s(drive, incident.t_to_ns),
+        triggers=tuple(_trigger(drive, trigger) for trigger in incident.triggers),
+        triggers_left_out=incident.triggers_left_out,
+        segments=incident.segments,
+        missing=tuple(index for index in incident.segments if index not in there),
+        open=incident.open,
+    )
+
+
+def _trigger(drive: Drive, trigger: Trigger) -> FoundTrigger:
+    t_s = _since_begin_s(drive, trigger.t_source_ns)
+    utc_ns = drive.header.utc_origin_ns + trigger.t_source_ns - drive.header.t_source_origin_ns
+    return FoundTrigger(trigger.kind, t_s, utc_ns, trigger.sequence, trigger.reason, trigger.by)
+
+
+def _since_begin_s(drive: Drive, t_source_ns: int) -> float:
+    return s_from_ns(t_source_ns - drive.header.t_source_origin_ns)

@@ -1,0 +1,54 @@
+"""`sightline mark`: say that this moment of a running drive is worth keeping."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+from pathlib import Path
+
+from runtime.commands import console
+from runtime.contracts.errors import ExitCode
+
+SUMMARY = "mark this moment of a running drive: what is around it is kept, with the reason"
+EXAMPLE = 'sightline mark --reason "swerved for no reason"'
+_REASON = "marked by hand"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("--reason", default=_REASON, metavar="TEXT", help=f"why, in at most 500 characters ({_REASON})")
+    parser.add_argument("--by", default=None, metavar="NAME", help="who says so (default: the name of this login)")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--run", type=Path, default=None, metavar="DRIVE", help="the drive's folder, where several runs are under way"
+    )
+    where.add_argument(
+        "--endpoint",
+        default=None,
+        metavar="ENDPOINT",
+        help="where a run on another machine takes marks: tcp://HOST:PORT",
+    )
+    parser.add_argument("--timeout-s", type=float, default=5.0, metavar="SECONDS", help="how long to wait (5)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 once the mark is on the disk, 2 where it is not."""
+    from runtime.contracts.clock import SystemClock
+    from runtime.incident.marks import send_mark
+    from runtime.supervise.running import find_run
+
+    endpoint = args.endpoint or find_run(args.run).marks
+    by = _login() if args.by is None else args.by
+    marked = send_mark(endpoint, args.reason, by, timeout_s=args.timeout_s, clock=SystemClock())
+    if args.json:
+        console.emit_json(marked)
+    else:
+        console.emit(f"marked: incident {marked.incident} of the drive {marked.drive_id}")
+    return ExitCode.YES
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in a container
+        return ""
