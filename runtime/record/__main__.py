@@ -21,6 +21,7 @@ from runtime.contracts.clock import SystemClock
 from runtime.contracts.errors import ExitCode, LinkError, RecordError, SightlineError
 from runtime.contracts.topics import PICTURE
 from runtime.contracts.units import NS_PER_MS
+from runtime.incident.marks import MarkDesk, marks_socket
 from runtime.record.lock import shared
 from runtime.record.pictures import PictureEncoder
 from runtime.record.recorder import Recorder
@@ -81,8 +82,9 @@ def _record(plan: RunPlan, parent_pid: int) -> None:
     recorder = Recorder(
         plan, store, pictures, clock=SystemClock(), reply=reply, publish=publisher.publish, unsigned=unsigned
     )
+    desk = MarkDesk(marks_socket(context, plan.marks), recorder.incidents.mark)
     try:
-        _loop(router, recorder, stopping, parent_pid)
+        _loop(router, recorder, desk, stopping, parent_pid)
         store.close()
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is done: no need to die of it on the way out
@@ -90,10 +92,13 @@ def _record(plan: RunPlan, parent_pid: int) -> None:
         context.destroy(linger=_FAREWELL_MS)
 
 
-def _loop(router: zmq.Socket[bytes], recorder: Recorder, stopping: socket.socket, parent_pid: int) -> None:
+def _loop(
+    router: zmq.Socket[bytes], recorder: Recorder, desk: MarkDesk, stopping: socket.socket, parent_pid: int
+) -> None:
     """Read, write, commit, acknowledge."""
     poller = zmq.Poller()
     poller.register(router, zmq.POLLIN)
+    poller.register(desk.socket, zmq.POLLIN)
     poller.register(stopping, zmq.POLLIN)
     drain_ms = 0  # not asked to end
     heard_ns = time.monotonic_ns()
@@ -105,6 +110,8 @@ def _loop(router: zmq.Socket[bytes], recorder: Recorder, stopping: socket.socket
         if router in events:
             heard_ns = time.monotonic_ns()
             _take_batch(router, recorder)
+        if desk.socket in events:
+            desk.serve()
         recorder.commit_if_due()
         recorder.check_sealed()
         silent_ms = (time.monotonic_ns() - heard_ns) // NS_PER_MS

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from runtime.contracts import link
 from runtime.contracts.clock import Clock
 from runtime.contracts.errors import LinkError, RecordError
+from runtime.contracts.incident import Incident, Trigger
 from runtime.contracts.link import Acknowledge, Finish, Finished, Hello, LossNotice, MessageSet, Payload, ToDrive
 from runtime.contracts.messages import Event, Gap, timestamp
 from runtime.contracts.topics import EVENT, GAP, HEADER, SEAL_HEAD, Topic, find_topic
 from runtime.contracts.units import NS_PER_MS
+from runtime.incident.keeper import IncidentKeeper
+from runtime.incident.triggers import Moment
 from runtime.record.pictures import PictureEncoder
 from runtime.record.store import DriveStore
 from runtime.supervise.plan import RunPlan
@@ -51,6 +55,9 @@ class Recorder:
         self._unsigned = unsigned  # why nothing is signed; said once, when there is a record to say it in
         self.rejected = 0
         self.finished = False
+        self.incidents = IncidentKeeper(
+            Path(plan.drive_dir), plan.drive_id, self._config.incidents, store, self._write_incident
+        )
 
     def take(self, data: bytes) -> None:
         """Handle one message of the link; bytes that are none are counted and forgotten."""
@@ -92,6 +99,7 @@ class Recorder:
         elif not self.finishing:
             gap = Gap(self._session, self._store.next_sequence, None, reason)
             self._write(GAP.name, GAP, GAP.encode(gap), self._clock.utc_ns())
+            self.incidents.tell("lost", reason)
             self.say(
                 4,
                 "recorder.open-end",
@@ -157,6 +165,7 @@ class Recorder:
                 self.say(3, "recorder.picture-missing", str(error))
                 continue
             self._take_payload(payload)
+        self.incidents.settle(Moment(message.t_source_ns, message.frame_sequence))
         self._done(message.sequence, message.sequence, message.frame_sequence, log_time_ns)
 
     def _take_header(self, payload: Payload) -> None:
@@ -179,6 +188,7 @@ class Recorder:
             publish_time_ns=payload.utc_ns,
             sequence=payload.sequence,
         )
+        self.incidents.observe(topic, payload.data, Moment(payload.t_source_ns, payload.sequence))
 
     def _take_loss(self, message: LossNotice) -> None:
         gap = message.gap
@@ -223,6 +233,7 @@ class Recorder:
             self._announce()
             if self.rejected:
                 self.say(3, "recorder.rejected", f"{self.rejected} messages on the link were malformed or foreign")
+            self.incidents.close()
             self._commit()
             self._store.rotate()
             self.finishing = True
@@ -267,6 +278,8 @@ class Recorder:
             f"{recovered.journals} open segments were recovered, {recovered.cut_bytes} bytes of a set that was not "
             "whole were cut away",
         )
+        if self.incidents.damage:
+            self.say(3, "recorder.incidents-damaged", self.incidents.damage)
 
     def _write(self, name: str, topic: Topic, data: bytes, utc_ns: int) -> None:
         """A message of the recorder's own, at the newest moment in the record."""
@@ -275,8 +288,12 @@ class Recorder:
         )
         self._publish(Payload(name, -1, 0, utc_ns, data))
 
+    def _write_incident(self, topic: Topic, message: Trigger | Incident) -> None:
+        self._write(topic.name, topic, topic.encode(message), self._clock.utc_ns())
+
     def _commit(self, *, resend: bool = False) -> None:
         self._store.sync()
+        self.incidents.save()  # a disk that refuses it has the triggers in the journal, and is asked again
         self._pending = 0
         self._answer(Acknowledge(self._session, self._store.next_sequence, self._config.credit, resend))
 
