@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from review.overlay import Selection, write_pictures, write_video
+from review.clip import write_clip
+from review.overlay import Selection, write_pictures
 from review.replay import ReplayReport, replay
 from runtime.contracts.config import default_config
 from runtime.contracts.errors import RecordError
@@ -60,7 +61,7 @@ def demo(out: Path, on_progress: Callable[[Progress], None]) -> DemoReport:
     pictures_dir = out / f"{summary.drive_id}-pictures"
     rate_hz = _rate_hz(drive)
     selection = _around(incident, rate_hz, summary.recorded)
-    clip = write_video(folder, pictures_dir / "incident.mp4", selection).files[0]
+    clip = write_clip(folder, pictures_dir / "incident.mp4", selection).files[0]
     every = max(1, round(rate_hz / _PICTURES_A_SECOND))
     pictures = write_pictures(folder, pictures_dir, Selection(selection.first, selection.last, every)).files
     return DemoReport(summary, incident, report, pictures, clip)

@@ -1,4 +1,4 @@
-"""A drive's pictures with the decision and its reason drawn over them: PNG files, or a video with a clock."""
+"""A drive's pictures with the decision and its reason drawn over them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import numpy as np
 
 from review.drawing import Moment, Setting, draw, full_size, size_of
 from review.info import utc
-from review.lettering import Image
 from review.pictures import PictureDecoder, decoder_at, first_shape
 from review.reopen import find_drive, recorded_config, recorded_manifest
 from review.scales import extremes, map_of
@@ -21,13 +20,13 @@ from runtime.contracts.errors import RecordError, UsageError
 from runtime.contracts.model import ImageInput, Manifest
 from runtime.contracts.topics import ATTRIBUTION, DECISION, LEDGER, PICTURE, TRUTH, VEHICLE, VIDEO
 from runtime.contracts.units import s_from_ns
+from runtime.incident.index import read_index
 from runtime.record.drive import RecordedFrame, open_drive
 from runtime.record.h264 import FORMAT
 
 _ROWS = (PICTURE, VIDEO, DECISION, ATTRIBUTION, VEHICLE, LEDGER, TRUTH)
 _SCALE_QUANTILE = 0.98  # of the frames' strongest cells: one wild frame does not make all others pale
 _DIALS_RAD = tuple(np.radians([2.0, 5.0, 10.0, 20.0, 35.0, 60.0, 90.0]).tolist())
-_LONGEST_STILL_S = 2.0  # how long a picture stands in a video where no frame follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def write_pictures(
 
     Raises RecordError where the drive cannot be read or nothing of it was selected, UsageError on an unknown camera.
     """
-    overlay = _Overlay(path, camera, width_px)
+    overlay = Overlay(path, camera, width_px)
     out.mkdir(parents=True, exist_ok=True)
     files = []
     for moment in overlay.moments(selection):
@@ -78,45 +77,6 @@ def write_pictures(
         files.append(str(file))
         progress(1)
     return overlay.report(len(files), tuple(files), None)
-
-
-def write_video(
-    path: Path,
-    out: Path,
-    selection: Selection,
-    *,
-    camera: str | None = None,
-    width_px: int | None = None,
-    progress: Progress = lambda _: None,
-) -> OverlayReport:
-    """Write an MP4 (MPEG-4 part 2, which OpenCV's own build can make) in the source's time, at a constant rate.
-
-    Where frames are further apart than their usual distance, the last picture stands, at most for two seconds.
-    Raises as `write_pictures` does.
-    """
-    overlay = _Overlay(path, camera, width_px)
-    rate_hz = overlay.frame_rate_hz(selection)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(str(out), cv2.VideoWriter.fourcc(*"mp4v"), rate_hz, full_size(overlay.setting))
-    if not writer.isOpened():
-        raise RecordError(f"{out} cannot be written as MP4; choose another path with --out, ending in .mp4")
-    try:
-        frames = 0
-        before: tuple[float, Image] | None = None
-        for moment in overlay.moments(selection):
-            picture = draw(moment, overlay.setting)
-            if before is not None:
-                still_s = min(moment.t_source_s - before[0], _LONGEST_STILL_S)
-                for _ in range(max(1, round(still_s * rate_hz))):
-                    writer.write(before[1])
-            before = (moment.t_source_s, picture)
-            frames += 1
-            progress(1)
-        if before is not None:
-            writer.write(before[1])
-    finally:
-        writer.release()
-    return overlay.report(frames, (str(out),), rate_hz)
 
 
 def frame_at(path: Path, t_source_s: float, *, after: bool) -> int:
@@ -137,7 +97,27 @@ def frame_at(path: Path, t_source_s: float, *, after: bool) -> int:
     return best
 
 
-class _Overlay:
+def incident_frames(path: Path, number: int) -> tuple[int, int]:
+    """The first and the last frame in an incident's window.
+
+    Raises RecordError where the drive has no such incident, or no frame in its window.
+    """
+    drive = open_drive(find_drive(path))
+    index = read_index(drive.path)
+    incidents = () if index is None else index.incidents
+    found = next((incident for incident in incidents if incident.number == number), None)
+    if found is None:
+        there = ", ".join(str(incident.number) for incident in incidents) or "none"
+        raise RecordError(
+            f"{drive.path} has no incident {number}; there are: {there} (`sightline incidents` tells more)"
+        )
+    inside = [f.sequence for f in drive.frames(LEDGER) if found.t_from_ns <= f.t_source_ns <= found.t_to_ns]
+    if not inside:
+        raise RecordError(f"{drive.path} has no frame in the window of incident {number}: its segments are gone")
+    return inside[0], inside[-1]
+
+
+class Overlay:
     """A drive opened for drawing, with everything that is the same for all of its frames."""
 
     def __init__(self, path: Path, camera: str | None, width_px: int | None) -> None:
@@ -145,6 +125,12 @@ class _Overlay:
         manifest = recorded_manifest(self._drive)
         self._camera = _camera(manifest, camera)
         self.setting = self._setting(manifest, width_px)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of a drawn picture."""
+        width, height = full_size(self.setting)
+        return height, width
 
     def moments(self, selection: Selection) -> Iterator[Moment]:
         """The selected frames. Raises RecordError where there are none."""
@@ -174,7 +160,7 @@ class _Overlay:
         return max(1.0, min(120.0, 1.0 / s_from_ns(round(statistics.median(steps))))) if steps else 1.0
 
     def report(self, frames: int, files: tuple[str, ...], rate_hz: float | None) -> OverlayReport:
-        width, height = full_size(self.setting)
+        height, width = self.size
         return OverlayReport(str(self._drive.path), frames, files, width, height, rate_hz, self.setting.map_scale)
 
     def _moment(self, frame: RecordedFrame, decoder: PictureDecoder) -> Moment:
