@@ -14,6 +14,7 @@ from types import FrameType
 import cv2
 
 from runtime import __version__
+from runtime.access.gate import Gate
 from runtime.bus.link import LinkSender
 from runtime.bus.publisher import Publisher
 from runtime.contracts import topics
@@ -80,12 +81,15 @@ class DrivingProcess:
     def _drive(self, manifest: Manifest, engine: Engine, source: Source, frames: PacedSource) -> Progress:
         plan, config = self._plan, self._plan.config
         with (
-            closing(LinkSender(plan.link, plan.session, config.record, self._clock)) as link,
-            closing(Publisher(plan.viewers, plan.session, _viewer_queue())) as publisher,
+            closing(
+                LinkSender(plan.link, plan.session, config.record, self._clock, plan.credentials("driver"))
+            ) as link,
+            closing(Gate(plan.server_access(), self._clock)) as gate,
+            closing(Publisher(plan.viewers, plan.session, _viewer_queue(), gate)) as publisher,
         ):
-            self._link, self._expected = link, _frames_of(source, manifest)
+            self._link, self._gate, self._expected = link, gate, _frames_of(source, manifest)
             header = self._header(manifest, engine, source)
-            hand_over = HandOver(header, publisher, link, self._clock)
+            hand_over = HandOver(header, publisher, link, self._clock, refused=lambda: gate.refused)
             vehicle = source.vehicle or AssumedVehicle(config.vehicle.assumed_speed_mps)
             deadline_ns = round(config.decision.deadline_ms * NS_PER_MS) if self._pacing == "real-time" else None
             policy = Policy(manifest, engine, config, plan.drive_id, header.mode)
@@ -136,6 +140,8 @@ class DrivingProcess:
             self._expected,
             sealed,
             error or "",
+            self._link.malformed,
+            self._gate.refused,
         )
 
     def _header(self, manifest: Manifest, engine: Engine, source: Source) -> Header:

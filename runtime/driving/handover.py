@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -40,13 +40,23 @@ _SHOWN = frozenset(topic.name for topic in topics.TOPICS if topic.viewer_queue)
 class HandOver:
     """Encodes each message once and gives the same bytes to the publisher and to the link. Keeps the drive's totals."""
 
-    def __init__(self, header: Header, publisher: Publisher, link: LinkSender, clock: Clock) -> None:
-        """`header` opens the record with the first frame, whose time becomes the origin of the source's time."""
+    def __init__(
+        self,
+        header: Header,
+        publisher: Publisher,
+        link: LinkSender,
+        clock: Clock,
+        refused: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`header` opens the record with the first frame, whose time becomes the origin of the source's time;
+        `refused` tells how many connections this process has turned away.
+        """
         self.tally = Tally()
         self._header = header
         self._publisher = publisher
         self._link = link
         self._clock = clock
+        self._refused = refused
         self._opened = False
         self._t_source_ns = 0
         self._health_due_ns = clock.monotonic_ns() + _HEALTH_PERIOD_NS
@@ -106,6 +116,8 @@ class HandOver:
             self._link.lost,
             median_ms,
             max_ms,
+            malformed=self._link.malformed,
+            refused=self._refused(),
         )
         self._give([self._payload(topics.HEALTH, health)])
 

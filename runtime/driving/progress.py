@@ -21,6 +21,8 @@ class Progress(msgspec.Struct, frozen=True):
     expected: int | None = None
     sealed: bool = False  # the recorder confirmed that the drive is whole on the disk
     error: str = ""
+    malformed: int = 0  # messages on its sockets that were none
+    refused: int = 0  # connections that it turned away
 
     def line(self) -> bytes:
         """The line, with its newline."""

@@ -15,6 +15,9 @@ from typing import TypeVar
 import msgspec
 import zmq
 
+from runtime.access.endpoint import understand
+from runtime.access.gate import Gate
+from runtime.access.keys import Credentials
 from runtime.contracts.clock import Clock
 from runtime.contracts.errors import LinkError
 from runtime.contracts.incident import Mark, Marked
@@ -32,16 +35,13 @@ _MARKED = msgspec.msgpack.Decoder(Marked)
 T = TypeVar("T")
 
 
-def marks_socket(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> zmq.Socket[bytes]:
-    """The recorder's end. Raises LinkError where the endpoint cannot be bound."""
-    router = context.socket(zmq.ROUTER)
+def marks_socket(gate: Gate, endpoint: str) -> zmq.Socket[bytes]:
+    """The recorder's end, behind its gate. Raises LinkError where the endpoint cannot be bound."""
+    router = gate.context.socket(zmq.ROUTER)
     router.set(zmq.RCVHWM, _QUEUE)
     router.set(zmq.SNDHWM, _QUEUE)
     router.set(zmq.MAXMSGSIZE, _LARGEST_MESSAGE_BYTES)
-    try:
-        router.bind(endpoint)
-    except zmq.ZMQError as error:
-        raise LinkError(f"marks cannot be taken on {endpoint}: {error}; is it in use?") from error
+    gate.bind(router, endpoint, "marks", "marks cannot be taken")
     return router
 
 
@@ -91,12 +91,17 @@ class MarkDesk:
             self.socket.send_multipart((sender, _ENCODER.encode(answer)), zmq.DONTWAIT)
 
 
-def marker_socket(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> zmq.Socket[bytes]:
+def marker_socket(
+    context: zmq.Context[zmq.Socket[bytes]], endpoint: str, credentials: Credentials | None = None
+) -> zmq.Socket[bytes]:
     """The end of whoever marks. Raises LinkError on what is no endpoint."""
     dealer = context.socket(zmq.DEALER)
     dealer.set(zmq.LINGER, 0)
     dealer.set(zmq.SNDHWM, _QUEUE)
     dealer.set(zmq.MAXMSGSIZE, LARGEST_MARK_BYTES)
+    understand(dealer, endpoint)
+    if credentials is not None:
+        credentials.put_on(dealer)
     try:
         dealer.connect(endpoint)
     except zmq.ZMQError as error:
@@ -104,7 +109,9 @@ def marker_socket(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> zmq
     return dealer
 
 
-def send_mark(endpoint: str, reason: str, by: str, *, timeout_s: float, clock: Clock) -> Marked:
+def send_mark(
+    endpoint: str, reason: str, by: str, *, timeout_s: float, clock: Clock, credentials: Credentials | None = None
+) -> Marked:
     """Mark this moment and wait until that is on the disk.
 
     Args:
@@ -112,6 +119,7 @@ def send_mark(endpoint: str, reason: str, by: str, *, timeout_s: float, clock: C
         reason, by: as in a `Mark`.
         timeout_s: after so long it is given up. It may still have been taken, where only the answer was lost.
         clock: the host's.
+        credentials: whose key a recorder over tcp has on its list.
 
     Raises:
         LinkError: what was given makes no mark, nobody answered in time, or the recorder refused it.
@@ -122,7 +130,7 @@ def send_mark(endpoint: str, reason: str, by: str, *, timeout_s: float, clock: C
         raise LinkError("a mark has a reason of 1 to 500 characters, and a name of at most 100; shorten what was given")
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
     try:
-        socket = marker_socket(context, endpoint)
+        socket = marker_socket(context, endpoint, credentials)
         deadline_ns = clock.monotonic_ns() + round(timeout_s * NS_PER_S)
         while (left_ms := (deadline_ns - clock.monotonic_ns()) // NS_PER_MS) > 0:
             with contextlib.suppress(zmq.Again):
@@ -136,7 +144,10 @@ def send_mark(endpoint: str, reason: str, by: str, *, timeout_s: float, clock: C
                 return answer
     finally:
         context.destroy(linger=0)
-    raise LinkError(f"no recorder answered on {endpoint} in {timeout_s:g} s: the moment may not be marked")
+    raise LinkError(
+        f"no recorder answered on {endpoint} in {timeout_s:g} s: the moment may not be marked"
+        + ("; does it run, and is this key on its list as a marker?" if credentials is not None else "")
+    )
 
 
 def _decoded(decoder: msgspec.msgpack.Decoder[T], parts: list[bytes]) -> T | None:

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import zmq
 
+from runtime.access.gate import Gate
 from runtime.bus.publisher import Publisher
 from runtime.contracts.clock import SystemClock
-from runtime.contracts.errors import ExitCode, LinkError, RecordError, SightlineError
+from runtime.contracts.errors import ExitCode, RecordError, SightlineError
 from runtime.contracts.topics import PICTURE
 from runtime.contracts.units import NS_PER_MS
 from runtime.incident.marks import MarkDesk, marks_socket
@@ -37,6 +38,7 @@ _FAREWELL_MS = 1000  # after the seal: the farewell may be asked for again
 _SEALING_MS = 10  # between two looks at the sealing thread
 _BATCH = 64
 _MIB = 1024 * 1024
+_ENVELOPE_BYTES = 1024  # what CURVE puts around a set: the largest that the link holds must still come through
 
 
 def main(arguments: list[str]) -> int:
@@ -69,15 +71,14 @@ def _record(plan: RunPlan, parent_pid: int) -> None:
     signer, unsigned = sealer_of(Path(plan.drive_dir), key_dir_of(plan.config.record.key_dir))
     store = DriveStore(Path(plan.drive_dir), plan.session, plan.config.record, signer)
     stopping = _termination()
-    context = zmq.Context(io_threads=1)
-    router = _router(context, plan)
-    publisher = Publisher(plan.pictures, plan.session, PICTURE.viewer_queue)
+    gate = Gate(plan.server_access())
+    router = _router(gate, plan)
+    publisher = Publisher(plan.pictures, plan.session, PICTURE.viewer_queue, gate, "pictures")
     pictures = PictureEncoder(publisher.publish, plan.config.record.jpeg_quality)
-    name = plan.session.encode()
 
     def reply(data: bytes) -> None:
         with contextlib.suppress(zmq.ZMQError):  # nobody of that name is there, or its queue is full: it greets again
-            router.send_multipart((name, data), zmq.DONTWAIT)
+            router.send_multipart((recorder.link_name, data), zmq.DONTWAIT)
 
     recorder = Recorder(
         plan, store, pictures, clock=SystemClock(), reply=reply, publish=publisher.publish, unsigned=unsigned
@@ -89,7 +90,7 @@ def _record(plan: RunPlan, parent_pid: int) -> None:
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is done: no need to die of it on the way out
         publisher.close()
-        context.destroy(linger=_FAREWELL_MS)
+        gate.close(linger_ms=_FAREWELL_MS)
 
 
 def _loop(
@@ -135,23 +136,20 @@ def _take_batch(router: zmq.Socket[bytes], recorder: Recorder) -> None:
             parts = router.recv_multipart(zmq.DONTWAIT)
         except zmq.Again:
             return
-        if len(parts) == 2:
+        if len(parts) == 2 and parts[0] == recorder.link_name:
             recorder.take(parts[1])
         else:
             recorder.rejected += 1
         recorder.commit_if_due()
 
 
-def _router(context: zmq.Context[zmq.Socket[bytes]], plan: RunPlan) -> zmq.Socket[bytes]:
-    router = context.socket(zmq.ROUTER)
+def _router(gate: Gate, plan: RunPlan) -> zmq.Socket[bytes]:
+    router = gate.context.socket(zmq.ROUTER)
     router.set(zmq.ROUTER_HANDOVER, 1)  # a driving process that connects again keeps its name
     router.set(zmq.ROUTER_MANDATORY, 1)
     router.set(zmq.RCVHWM, plan.config.record.credit + 64)
-    router.set(zmq.MAXMSGSIZE, plan.config.record.link_mib * _MIB)
-    try:
-        router.bind(plan.link)
-    except zmq.ZMQError as error:
-        raise LinkError(f"the recorder cannot listen on {plan.link}: {error}; is it in use?") from error
+    router.set(zmq.MAXMSGSIZE, plan.config.record.link_mib * _MIB + _ENVELOPE_BYTES)
+    gate.bind(router, plan.link, "link", "the recorder cannot listen")
     return router
 
 

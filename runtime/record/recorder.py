@@ -53,6 +53,7 @@ class Recorder:
         self._announced = store.recovered is None
         self._took_up = took_up  # what an earlier recorder left: how it is said
         self._unsigned = unsigned  # why nothing is signed; said once, when there is a record to say it in
+        self.link_name = plan.session.encode()  # the driving process's; another one's messages are none
         self.rejected = 0
         self.finished = False
         self.incidents = IncidentKeeper(

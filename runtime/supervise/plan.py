@@ -10,9 +10,15 @@ from pathlib import Path
 
 import msgspec
 
+from runtime.access.allowed import AllowedClient
+from runtime.access.gate import ServerAccess
+from runtime.access.keys import Credentials
+from runtime.access.roles import Role
+from runtime.access.run_keys import make_run_keys, run_access, run_credentials
 from runtime.contracts.config import Config
 from runtime.contracts.errors import LinkError
 from runtime.contracts.source import Pacing
+from runtime.seal.keys import key_dir_of
 
 PLAN_NAME = "plan.json"
 MODEL_NAME = "model.onnx"
@@ -24,9 +30,10 @@ _IPC_PATH_BYTES = 107  # sockaddr_un(7): 108 with the terminating zero
 
 
 class RunPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One run. `session` names the link between its two processes; nobody outside of the run folder knows it.
+    """One run. `session` names the link between its two processes, so that nothing of another run is taken.
 
-    `pacing` None: lockstep where the source can wait, real-time where it cannot.
+    `pacing` None: lockstep where the source can wait, real-time where it cannot. `clients`: the run's own, whose keys
+    lie in its folder; none where its sockets ask for no keys.
     """
 
     drive_id: str
@@ -40,6 +47,16 @@ class RunPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     link: str  # endpoint, ROUTER in the recorder, DEALER in the driving process
     marks: str  # endpoint, ROUTER in the recorder, DEALER of whoever marks a moment
     config: Config
+    clients: tuple[AllowedClient, ...] = ()
+
+    def server_access(self) -> ServerAccess | None:
+        """What the sockets of this run ask of who connects; None: nothing. Raises AccessError."""
+        key_dir = key_dir_of(self.config.record.key_dir)
+        return run_access(Path(self.run_dir), key_dir, self.clients) if self.clients else None
+
+    def credentials(self, role: Role) -> Credentials | None:
+        """What a client of the run itself connects with; None: nothing is asked for. Raises AccessError."""
+        return run_credentials(Path(self.run_dir), role) if self.clients else None
 
     @property
     def model_path(self) -> Path:
@@ -67,8 +84,10 @@ def make_run_dir() -> Path:
 def make_plan(
     *, drive_id: str, drive_dir: Path, run_dir: Path, source_uri: str, pacing: Pacing | None, config: Config
 ) -> RunPlan:
-    """A plan with endpoints as `config.bus` says: sockets in the run folder, or tcp. Raises LinkError where the run
-    folder's path is too long for a socket, a name is no text, or a port is taken.
+    """A plan with endpoints as `config.bus` says: sockets in the run folder, or tcp, for which it makes the run's keys.
+
+    Raises LinkError where the run folder's path is too long for a socket, a name is no text, or a port is taken, and
+    AccessError where the vehicle's key of connections or the list of who may connect cannot be used.
     """
     for what, text in (
         ("source", source_uri),
@@ -90,7 +109,7 @@ def make_plan(
             )
         return f"ipc://{path}"
 
-    return RunPlan(
+    plan = RunPlan(
         drive_id=drive_id,
         drive_dir=str(drive_dir.resolve()),
         run_dir=str(run_dir),
@@ -103,6 +122,10 @@ def make_plan(
         marks=endpoint("marks", config.bus.tcp_marks),
         config=config,
     )
+    if config.bus.transport == "tcp" and config.bus.curve:
+        clients = make_run_keys(run_dir, key_dir_of(config.record.key_dir))
+        return msgspec.structs.replace(plan, clients=clients)
+    return plan
 
 
 def _is_text(name: str) -> bool:
@@ -129,7 +152,8 @@ def _prove_free(endpoint: str) -> None:
 def write_plan(plan: RunPlan) -> Path:
     """Write the plan into its run folder; returns its path."""
     path = Path(plan.run_dir) / PLAN_NAME
-    path.write_bytes(msgspec.json.encode(plan))
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(msgspec.json.encode(plan))
     return path
 
 

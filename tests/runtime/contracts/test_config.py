@@ -41,7 +41,11 @@ def test_a_dumped_configuration_reads_back_the_same() -> None:
         ("engine:\n  providers: [7]\n", ["f.yaml:2", "engine.providers.0", "7", "str"]),
         ("engine:\n  threads: two\n", ["f.yaml:2", "engine.threads", "two", "int"]),
         ("engine: 3\n", ["f.yaml:1", "engine", "3"]),
-        ("bus:\n  tcp_link: tcp://0.0.0.0:5\n", ["f.yaml:2", "tcp_link", "0.0.0.0", "loopback"]),
+        ("bus:\n  curve: false\n  tcp_link: tcp://0.0.0.0:5\n", ["f.yaml", "tcp_link", "0.0.0.0", "loopback", "keys"]),
+        ("bus:\n  tcp_marks: tcp://eth0:5593\n", ["f.yaml", "tcp_marks", "eth0", "in numbers"]),
+        ("bus:\n  tcp_viewers: tcp://10.0.0.300:5593\n", ["f.yaml", "tcp_viewers", "10.0.0.300"]),
+        ("bus:\n  tcp_viewers: tcp://10.0.0.3:70000\n", ["f.yaml", "tcp_viewers", "70000"]),
+        ("bus:\n  tcp_viewers: ipc:///tmp/viewers\n", ["f.yaml", "tcp_viewers", "ipc"]),
         ("model: a.onnx\nmodel: b.onnx\n", ["f.yaml:2", "'model'", "line 1"]),
         ("model: [\n", ["f.yaml", "YAML"]),
         ("- 1\n", ["f.yaml:1", "object"]),
@@ -52,6 +56,17 @@ def test_a_wrong_value_is_named_with_file_line_key_value_and_what_is_allowed(tex
         parse_config(text, "f.yaml")
     for words in said:
         assert words in str(raised.value)
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "192.168.1.7", "[::]", "[fd00::7]", "localhost", "127.0.0.2", "[::1]"])
+def test_with_keys_any_address_may_be_served_on(address: str) -> None:
+    bus = parse_config(f"bus: {{transport: tcp, tcp_viewers: 'tcp://{address}:5590'}}\n", "f.yaml").bus
+    assert (bus.curve, bus.tcp_viewers) == (True, f"tcp://{address}:5590")
+
+
+@pytest.mark.parametrize("address", ["localhost", "127.0.0.2", "[::1]"])
+def test_on_loopback_keys_may_be_left_out(address: str) -> None:
+    assert not parse_config(f"bus: {{curve: false, tcp_viewers: 'tcp://{address}:5590'}}\n", "f.yaml").bus.curve
 
 
 def test_a_missing_file_names_the_packaged_ones(tmp_path: Path) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
 from runtime.bus.link import LinkSender
 from runtime.contracts.clock import ClockTie, SystemClock
-from runtime.contracts.config import Config, RecordConfig
+from runtime.contracts.config import BusConfig, Config, RecordConfig
 from runtime.contracts.engine import EngineFingerprint
 from runtime.contracts.identity import FrameId
 from runtime.contracts.link import Payload
@@ -71,7 +73,15 @@ def a_picture(sequence: int, height: int = 48, width: int = 64) -> Picture:
     return np.full((height, width, 3), (sequence * 7 % 200, 40, 90), np.uint8)
 
 
-def a_plan(drive_dir: Path, record: RecordConfig) -> RunPlan:
+def over_tcp() -> BusConfig:
+    """Free ports on loopback, with keys."""
+    with ExitStack() as stack:
+        servers = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(4)]
+        viewers, pictures, link, marks = (f"tcp://127.0.0.1:{server.getsockname()[1]}" for server in servers)
+    return BusConfig("tcp", True, viewers, pictures, link, marks)
+
+
+def a_plan(drive_dir: Path, record: RecordConfig, bus: BusConfig | None = None) -> RunPlan:
     drive_dir.mkdir(parents=True, exist_ok=True)
     ensure_key(default_key_dir())  # as a run does before its first drive
     return make_plan(
@@ -80,7 +90,7 @@ def a_plan(drive_dir: Path, record: RecordConfig) -> RunPlan:
         run_dir=make_run_dir(),
         source_uri="test",
         pacing=None,
-        config=Config(record=record),
+        config=Config(record=record, bus=bus or BusConfig()),
     )
 
 
@@ -118,7 +128,7 @@ class Driver:
     """Hands over a header and then frames, as the driving process does."""
 
     def __init__(self, plan: RunPlan) -> None:
-        self.sender = LinkSender(plan.link, plan.session, plan.config.record, SystemClock())
+        self.sender = LinkSender(plan.link, plan.session, plan.config.record, SystemClock(), plan.credentials("driver"))
         self.sender.hand_over((header_payload(),), t_source_ns=0)
         self.frames = 0
 

@@ -6,7 +6,6 @@ import json
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,6 +35,7 @@ from tests.runtime.record.recording import (
     a_plan,
     an_input,
     declared_lost,
+    over_tcp,
     stored_sets,
 )
 
@@ -162,10 +162,9 @@ def test_what_is_left_when_both_processes_were_killed_is_sealed_and_its_end_decl
         assert all(file.sealed for file in drive.segments)
 
 
-def test_over_tcp_it_is_the_same(plan: RunPlan) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        link, pictures = (f"tcp://127.0.0.1:{server.getsockname()[1]}" for server in (one, other))
-    plan = replace(plan, link=link, pictures=pictures)
+def test_over_tcp_with_keys_it_is_the_same(tmp_path: Path, plan: RunPlan) -> None:
+    plan = a_plan(tmp_path / "over tcp", plan.config.record, over_tcp())
+    assert plan.clients
     with RecorderProcess(plan) as recorder, Driver(plan) as driver:
         for sequence in range(60):
             driver.frame_in_lockstep()
