@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 from ipaddress import ip_address
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -57,19 +56,6 @@ class DecisionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadline_ms: Annotated[float, Meta(gt=0.0, le=10_000.0)] = 100.0
     fallback_deceleration_mps2: Annotated[float, Meta(ge=0.0, le=10.0)] = 1.5
     envelope: EnvelopeConfig = EnvelopeConfig()
-
-
-_LOOPBACK = r"(127(\.[0-9]{1,3}){3}|\[::1\]|localhost)"
-
-
-def _is_tcp(endpoint: str) -> bool:
-    found = re.fullmatch(r"tcp://(localhost|\[([0-9a-fA-F:.]+)\]|([0-9.]+)):([0-9]{1,5})", endpoint)
-    if found is None or int(found[4]) > 65_535:
-        return False
-    try:
-        return found[1] == "localhost" or bool(ip_address(found[2] or found[3]))
-    except ValueError:
-        return False
 
 
 _LOOPBACK = r"(127(\.[0-9]{1,3}){3}|\[::1\]|localhost)"
