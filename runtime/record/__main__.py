@@ -74,7 +74,7 @@ def _record(plan: RunPlan, parent_pid: int) -> None:
     gate = Gate(plan.server_access())
     router = _router(gate, plan)
     publisher = Publisher(plan.pictures, plan.session, PICTURE.viewer_queue, gate, "pictures")
-    pictures = PictureEncoder(publisher.publish, plan.config.record.jpeg_quality)
+    pictures = PictureEncoder(publisher.publish, plan.config.record)
 
     def reply(data: bytes) -> None:
         with contextlib.suppress(zmq.ZMQError):  # nobody of that name is there, or its queue is full: it greets again
@@ -83,7 +83,7 @@ def _record(plan: RunPlan, parent_pid: int) -> None:
     recorder = Recorder(
         plan, store, pictures, clock=SystemClock(), reply=reply, publish=publisher.publish, unsigned=unsigned
     )
-    desk = MarkDesk(marks_socket(context, plan.marks), recorder.incidents.mark)
+    desk = MarkDesk(marks_socket(gate, plan.marks), recorder.incidents.mark)
     try:
         _loop(router, recorder, desk, stopping, parent_pid)
         store.close()
