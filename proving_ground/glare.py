@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from proving_ground.enlarge import enlarged
 from proving_ground.markings import hash_unit
 from proving_ground.textures import sensor_noise
 
@@ -68,7 +69,7 @@ class LensPainter:
         shine = 0.9 * np.exp(-(((self._u - sun_u) / (0.16 + 0.5 * self._below)) ** 2)) * np.exp(-self._below / 0.30)
         veil = strength * (bloom + shine * (self._below > 0))
         exposure = 1.0 - 0.45 * strength
-        layers = [cv2.resize((veil * colour).astype(np.float32), self._size) for colour in _SUN_BGR]
+        layers = [enlarged((veil * colour).astype(np.float32), *self._size) for colour in _SUN_BGR]
         glow = cv2.merge([np.clip(layer, 0, 255).astype(np.uint8) for layer in layers])
         height, width = picture.shape[:2]
         cv2.addWeighted(picture, exposure, np.ascontiguousarray(glow[:height, :width]), 1.0, 0.0, dst=picture)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from proving_ground.enlarge import enlarged
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -34,7 +36,7 @@ def _fractal(shape: tuple[int, int], scales: tuple[tuple[float, float], ...], se
         if sigma > 0:
             noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), sigma / shrink), np.float32)
         if shrink > 1:
-            noise = np.asarray(cv2.resize(noise, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_LINEAR))
+            noise = enlarged(noise, noise.shape[1] * shrink, noise.shape[0] * shrink)
         cut = pad * shrink
         noise = noise[cut : cut + shape[0], cut : cut + shape[1]]
         total += np.float32(weight) * noise / noise.std()
@@ -66,7 +68,7 @@ def cloud_strip(height: int, width: int) -> SingleArray:
     noise = _fractal((256, 2048), ((8.0, 0.5), (20.0, 1.0), (60.0, 1.2)), 5)
     rows = 255.0 * (1 - np.linspace(1, 0, height) ** 0.5)
     index = np.clip(rows.astype(int), 0, 255)
-    strip = cv2.resize(noise[index], (width, height), interpolation=cv2.INTER_LINEAR)
+    strip = enlarged(noise[index], width, height)
     return np.asarray(np.clip(strip * 0.45 - 0.1, 0, 1), np.float32)
 
 
