@@ -17,7 +17,10 @@ from runtime.contracts.errors import LinkError
 from runtime.contracts.messages import Gap
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
-Count = Annotated[int, Meta(ge=0)]
+LAST_SEQUENCE = 2**62 - 1
+Sequence = Annotated[int, Meta(ge=0, le=LAST_SEQUENCE)]
+Count = Annotated[int, Meta(ge=0, le=LAST_SEQUENCE + 1)]  # the sequence after the last is one, too
+FrameSequence = Annotated[int, Meta(ge=-1, le=LAST_SEQUENCE)]
 FARTHEST_SOURCE_TIME_NS = 2**62
 SourceTime = Annotated[int, Meta(ge=-FARTHEST_SOURCE_TIME_NS, le=FARTHEST_SOURCE_TIME_NS)]
 UtcTime = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -50,8 +53,8 @@ class MessageSet(msgspec.Struct, frozen=True, array_like=True, tag="set"):
     """All messages of one frame (or of one event between frames), handed over once."""
 
     session: Name
-    sequence: Count
-    frame_sequence: int  # -1: belongs to no frame
+    sequence: Sequence
+    frame_sequence: FrameSequence  # -1: belongs to no frame
     t_source_ns: SourceTime
     payloads: tuple[Payload, ...]
     pictures: tuple[PictureRef, ...] = ()

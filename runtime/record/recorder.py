@@ -15,6 +15,7 @@ from runtime.contracts.topics import EVENT, GAP, HEADER, SEAL_HEAD, Topic, find_
 from runtime.contracts.units import NS_PER_MS
 from runtime.incident.keeper import IncidentKeeper
 from runtime.incident.triggers import Moment
+from runtime.record.acceptance import refusal
 from runtime.record.pictures import PictureEncoder
 from runtime.record.store import DriveStore
 from runtime.supervise.plan import RunPlan
@@ -69,6 +70,8 @@ class Recorder:
             return
         if message.session != self._session:
             self.rejected += 1
+        elif self.finishing and not isinstance(message, Finish):
+            self._commit()  # the record is closed: nothing may be written behind its end
         elif isinstance(message, MessageSet):
             self._take_set(message)
         elif isinstance(message, LossNotice):
@@ -150,7 +153,7 @@ class Recorder:
                 self._take_header(payload)
         self._announce()
         for payload in message.payloads:
-            if payload.topic != HEADER.name:
+            if payload.topic != HEADER.name and self._may_be_recorded(payload):
                 self._take_payload(payload)
         log_time_ns = self._store.log_time_ns(message.t_source_ns, self._clock.utc_ns())
         for ref in message.pictures:
@@ -171,16 +174,24 @@ class Recorder:
 
     def _take_header(self, payload: Payload) -> None:
         try:
-            self._store.keep_header(payload.data)
+            if self._store.header in (None, HEADER.decode(payload.data)):
+                self._store.keep_header(payload.data)
+                return
         except RecordError:
+            pass
+        self.rejected += 1  # bytes that are none, or another one: a drive has one header
+
+    def _may_be_recorded(self, payload: Payload) -> bool:
+        """Whether the record takes a message of the link in; another one is counted and said."""
+        why = refusal(payload)
+        if why:
             self.rejected += 1
+            self.say(3, "recorder.rejected", why)
+        return not why
 
     def _take_payload(self, payload: Payload) -> None:
         topic = find_topic(payload.topic)
-        if topic is None or not topic.recorded:
-            self.rejected += 1
-            self.say(3, "recorder.rejected", f"a message on the unknown topic {payload.topic!r} was not recorded")
-            return
+        assert topic is not None
         self._store.append(
             payload.topic,
             topic,
@@ -193,7 +204,7 @@ class Recorder:
 
     def _take_loss(self, message: LossNotice) -> None:
         gap = message.gap
-        if gap.last is None or gap.last < gap.first or gap.session != self._session:
+        if gap.last is None or not gap.first <= gap.last <= link.LAST_SEQUENCE or gap.session != self._session:
             self.rejected += 1
         elif self._is_next(gap.first, gap.last):
             self._declare(gap.last, gap.reason)
@@ -224,6 +235,8 @@ class Recorder:
     def _take_finish(self, message: Finish) -> None:
         if message.sequence > self._store.next_sequence:
             self._commit(resend=True)
+        elif message.sequence < self._store.next_sequence:
+            self.rejected += 1  # there are sets beyond what it says was all
         elif self.finished:
             self._answer(Finished(self._session))
         else:

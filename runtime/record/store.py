@@ -94,6 +94,8 @@ class DriveStore:
     def keep_header(self, data: bytes) -> None:
         """Take the header; from now on every segment begins with it. Raises RecordError on bytes that are none."""
         self.header = HEADER.decode(data)
+        if self._header_bytes is None:
+            self.rotate()  # readers look for it where a segment begins
         self._header_bytes = data
 
     def append(
@@ -148,6 +150,7 @@ class DriveStore:
         self._spans = self.spans
         self._journal = None
         self.dirty = False
+        self._in_set = 0  # what stands behind the last mark belongs to no set of the next segment
         self._seal(self._index, recovered=False)
         self._index += 1
 
