@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "ros_bridge": ("ros_bridge", "runtime.contracts", "runtime.bus"),
 }
 NEEDS = {"runtime": (), "proving_ground": (), "review": (), "export": ("export",), "ros_bridge": ("ros",)}
-HEAVY = ("numpy", "cryptography", "cv2", "onnxruntime", "torch", "zmq", "mcap", "yaml", "tqdm")
+HEAVY = ("numpy", "av", "cryptography", "cv2", "onnxruntime", "torch", "zmq", "mcap", "yaml", "tqdm")
 
 
 def imports_of(folder: str) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one line per check. Exit code 1 where one failed."""
-    from runtime.commands.checkup import checkup
+    from runtime.doctor.checkup import checkup
 
     findings = checkup(args.config, args.out)
     failed = sum(finding.verdict == "fail" for finding in findings)

@@ -1,0 +1,147 @@
+"""Storage, clocks, video and keys: what each check says of good and of bad, each with a mend."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from runtime.contracts.config import Config, RecordConfig
+from runtime.doctor import clocks, engines, keys, storage, video
+from runtime.doctor.checkup import checkup
+from runtime.seal.keys import new_key
+from tests.runtime.doctor.trees import plant
+
+
+def disk_at(root: Path, folder: Path, files: dict[str, str]) -> Path:
+    """A /sys in which `folder` lies on the first partition of the eMMC mmcblk0."""
+    disk = plant(root / "sys/devices/mmc/block/mmcblk0", {"mmcblk0p1/partition": "1\n", **files})
+    device = folder.stat().st_dev
+    link = root / "sys/dev/block" / f"{os.major(device)}:{os.minor(device)}"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(disk / "mmcblk0p1")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("life", "pre_eol", "verdict", "said"),
+    [
+        ("0x01 0x02\n", "0x01\n", "ok", "mmcblk0: 10 to 20 % used"),
+        ("0x09 0x02\n", "0x01\n", "warn", "mmcblk0: 80 to 90 % used"),
+        ("0x0b 0x0b\n", "0x01\n", "warn", "mmcblk0: beyond its life used"),
+        ("0x01 0x01\n", "0x03\n", "warn", "mmcblk0: 0 to 10 % used"),
+        ("0x00 0x00\n", "0x00\n", "ok", "mmcblk0 does not tell; as root: smartctl -a /dev/mmcblk0"),
+    ],
+)
+def test_an_emmc_tells_its_wear(tmp_path: Path, life: str, pre_eol: str, verdict: str, said: str) -> None:
+    root = disk_at(tmp_path / "root", tmp_path, {"device/life_time": life, "device/pre_eol_info": pre_eol})
+    found = storage.wear(tmp_path, root)
+    assert (found.verdict, found.found) == (verdict, said)
+    assert bool(found.mend) == (verdict == "warn")
+
+
+def test_a_folder_without_a_disk_of_its_own_is_said(tmp_path: Path) -> None:
+    assert storage.wear(tmp_path, tmp_path / "nothing").found.startswith("no disk of its own")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_fails() -> None:
+    assert storage.sync(Path("/proc")).verdict == "fail"
+
+
+def test_a_sync_is_measured(tmp_path: Path) -> None:
+    found = storage.sync(tmp_path)
+    assert found.verdict in ("ok", "warn")
+    assert "p99" in found.found
+
+
+def test_a_slow_clock_source_is_a_warning(tmp_path: Path) -> None:
+    name = "sys/devices/system/clocksource/clocksource0/current_clocksource"
+    assert clocks.clock_source(plant(tmp_path / "a", {name: "hpet\n"})).verdict == "warn"
+    assert clocks.clock_source(plant(tmp_path / "b", {name: "arch_sys_counter\n"})).found == "arch_sys_counter"
+
+
+@pytest.mark.parametrize(
+    ("files", "verdict", "said"),
+    [
+        ({}, "warn", "none"),
+        ({"sys/class/rtc/rtc0/date": "1970-01-01\n"}, "warn", "rtc0 stands in the year 1970"),
+        ({"sys/class/rtc/rtc0/date": "2026-11-24\n", "sys/class/rtc/rtc0/name": "nvvrs-pseq\n"}, "ok", "nvvrs-pseq"),
+    ],
+)
+def test_a_missing_or_unset_hardware_clock_is_a_warning(
+    tmp_path: Path, files: dict[str, str], verdict: str, said: str
+) -> None:
+    found = clocks.hardware_clock(plant(tmp_path, files))
+    assert (found.verdict, found.found) == (verdict, said)
+
+
+def test_cameras_are_named_with_their_nodes(tmp_path: Path) -> None:
+    names = {f"sys/class/video4linux/video{n}/name": "UVC Camera (046d:0825)\n" for n in range(2)}
+    found = video.cameras(plant(tmp_path / "two", names))
+    assert (found.verdict, found.found) == ("ok", "UVC Camera (046d:0825) (/dev/video0, /dev/video1)")
+    assert video.cameras(tmp_path / "none").found.startswith("the kernel shows none")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")
+def test_a_camera_that_this_user_may_not_open_is_a_warning(tmp_path: Path) -> None:
+    root = plant(tmp_path, {"sys/class/video4linux/video0/name": "imx219\n", "dev/video0": ""})
+    (root / "dev/video0").chmod(0)
+    found = video.cameras(root)
+    assert found.verdict == "warn"
+    assert "usermod -aG video" in found.mend
+
+
+def test_the_encoder_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert video.encoder(Config()).found == "h264, by libx264 on the CPU"
+    assert video.encoder(Config(record=RecordConfig(picture_codec="jpeg"))).found == "jpeg, by OpenCV"
+    monkeypatch.setattr(video, "is_key", lambda _: False)
+    assert video.encoder(Config()).verdict == "fail"
+
+
+def test_the_signing_key_is_there_missing_or_open_to_others(tmp_path: Path) -> None:
+    config = Config(record=RecordConfig(key_dir=str(tmp_path / "keys")))
+    assert keys.signing_key(config).verdict == "warn"
+    key = new_key(tmp_path / "keys")
+    found = keys.signing_key(config)
+    assert found.verdict == "ok"
+    assert key.key_id[:16] in found.found
+    (tmp_path / "keys" / keys.KEY_NAME).chmod(0o644)
+    assert keys.signing_key(config).verdict == "fail"
+
+
+def test_a_machine_without_a_gpu_is_no_trouble_for_a_configuration_that_wants_none() -> None:
+    for found in (engines.gpu(), engines.tensorrt()):
+        assert found.verdict in ("ok", "warn")
+        assert found.found
+
+
+def test_every_check_answers_once_and_every_trouble_has_a_mend(tmp_path: Path) -> None:
+    findings = checkup(None, tmp_path / "not" / "there")
+    names = [finding.check for finding in findings]
+    assert len(names) == len(set(names))
+    for name in (
+        "board",
+        "power",
+        "throttling",
+        "gpu",
+        "tensorrt",
+        "engine CPU",
+        "cameras",
+        "encoder",
+        "disk",
+        "disk sync",
+        "disk wear",
+        "clock source",
+        "clock",
+        "hardware clock",
+        "names",
+        "signing key",
+    ):
+        assert name in names
+    for finding in findings:
+        assert finding.found
+        assert finding.mend or finding.verdict == "ok" or finding.check == "clock"
+    assert msgspec.json.encode(findings)
