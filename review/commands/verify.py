@@ -1,4 +1,4 @@
-"""`sightline verify`: whether a drive is what its vehicle sealed."""
+"""`sightline verify`: whether a drive, or what was handed over of one, is what its vehicle sealed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from pathlib import Path
 from runtime.commands import console
 from runtime.contracts.errors import ExitCode, UsageError
 
-SUMMARY = "prove that a drive is what its vehicle sealed, or name what was changed"
+SUMMARY = "prove that a drive or a bundle is what its vehicle sealed, or name what was changed"
 EXAMPLE = "sightline verify drives/20261123T211500Z-9f3a01c4 --key signing.pub"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument(
-        "drive", nargs="?", type=Path, metavar="DRIVE", help="a drive's folder, or one that holds a single drive"
+        "drive",
+        nargs="?",
+        type=Path,
+        metavar="DRIVE",
+        help="a drive's folder, one that holds a single drive, or a bundle: its folder or its zip file",
     )
     parser.add_argument(
         "--key",
@@ -55,16 +59,16 @@ def run(args: argparse.Namespace) -> int:
         return ExitCode.YES
     if args.drive is None:
         raise UsageError("no drive is named; give its folder: sightline verify DRIVE")
+    from review.verify.bundle import verify_bundle
     from review.verify.drive import parse_head, verify_drive
-    from review.verify.find import find_sealed
+    from review.verify.unpack import opened
     from runtime.seal.keys import default_key_dir, known_keys, read_public_key
 
     trusted = known_keys(default_key_dir()) if args.key is None else tuple(read_public_key(path) for path in args.key)
     head = None if args.head is None else parse_head(args.head)
-    folder = find_sealed(args.drive)
-    with console.progress(None, "verify", quiet=args.json) as bar:
+    with opened(args.drive) as (folder, is_bundle), console.progress(None, "verify", quiet=args.json) as bar:
         bar.unit, bar.unit_scale = "B", True
-        found = verify_drive(folder, trusted, head, bar.update)
+        found = (verify_bundle if is_bundle else verify_drive)(folder, trusted, head, bar.update)
     if args.json:
         console.emit_json(found)
     else:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from review.verify.deleted import deleted, left_behind, read_deletions
+from review.verify.handed import Handed
 from review.verify.plain_file import hash_plain, is_plain
 from review.verify.report import Finding, Level, Verification
 from review.verify.seals import FoundSeal, FoundSeals, read_seals
 from review.verify.segments import SegmentCheck
 from runtime.contracts.errors import RecordError
+from runtime.seal.part_file import part_name, proof_name
 from runtime.seal.statement import (
     INCIDENTS_NAME,
     KEY_PREFIX,
@@ -67,6 +69,7 @@ def verify_drive(
     trusted: Iterable[bytes],
     head: KeptHead | None = None,
     on_segment: Callable[[int], object] = lambda _: None,
+    handed: Handed | None = None,
 ) -> Verification:
     """Hold every byte of a drive's folder against its seals.
 
@@ -75,6 +78,7 @@ def verify_drive(
         trusted: the public keys (32 bytes each) that are known to be the vehicle's, from elsewhere than the drive.
         head: a seal that must be among them.
         on_segment: called with the number of bytes of each segment that was gone through.
+        handed: where the folder is a bundle's: what it says that it holds of the drive.
 
     Raises:
         RecordError: the folder is no drive, or the disk does not give a file.
@@ -87,10 +91,10 @@ def verify_drive(
     if not any(_SEGMENT_FILE.fullmatch(name) or name.endswith(SEAL_SUFFIX) for name in names):
         raise RecordError(f"{folder} is no drive: it holds neither a segment nor a seal")
     sealed = read_seals(folder, names, trusted)
-    check = _Check(folder, names, sealed, on_segment)
+    check = _Check(folder, names, sealed, on_segment, handed)
     findings = [*sealed.findings, *check.findings(), *_against(head, sealed)]
     gone = tuple(deleted(folder, check.segments, check.deletions))
-    segments = tuple(one for one in check.segments if not check.deletions.excuses(folder, one))
+    segments = tuple(one for one in check.segments if not check.is_absent(one))
     first = min((one.first_log_time_ns for one in segments if one.messages), default=0)
     last = max((one.last_log_time_ns for one in segments if one.messages), default=0)
     newest = sealed.seals[-1] if sealed.seals else None
@@ -120,8 +124,16 @@ def verify_drive(
 class _Check:
     """Goes through the folder."""
 
-    def __init__(self, folder: Path, names: list[str], sealed: FoundSeals, on_segment: Callable[[int], object]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        names: list[str],
+        sealed: FoundSeals,
+        on_segment: Callable[[int], object],
+        handed: Handed | None,
+    ) -> None:
         self._folder, self._names, self._sealed, self._on_segment = folder, names, sealed, on_segment
+        self._handed = handed
         self.segments = tuple(one.seal for one in sealed.seals if isinstance(one.seal, SegmentSeal))
         self.deletions = read_deletions(folder, sealed.seals)
         lasting = [one for one in sealed.seals if not isinstance(one.seal, TombstoneSeal)]
@@ -134,8 +146,12 @@ class _Check:
         hashes = {one.file.sha256: one.file_name for one in self.segments}
         yield from self.deletions.findings
         for seal in self.segments:
+            if self._handed is not None:
+                yield from self._handed_over(seal, self._handed)
             if self.deletions.excuses(self._folder, seal):
                 yield from left_behind(self._folder, seal)
+                continue
+            if self._handed is not None and not self._handed.is_whole(seal):
                 continue
             others = {sha256: name for sha256, name in hashes.items() if name != seal.file_name}
             check = SegmentCheck(self._folder, seal, others)
@@ -147,12 +163,29 @@ class _Check:
         yield from self._unsealed()
         yield from self._end()
 
+    def is_absent(self, seal: SegmentSeal) -> bool:
+        """Whether nothing of a segment is there, and that is no loss."""
+        if self._handed is None:
+            return self.deletions.excuses(self._folder, seal)
+        return not (self._handed.is_whole(seal) or self._handed.is_part(seal))
+
+    def _handed_over(self, seal: SegmentSeal, handed: Handed) -> Iterator[Finding]:
+        """What of a segment a bundle holds."""
+        if handed.is_whole(seal):
+            yield from handed.whole(seal)
+        elif handed.is_part(seal):
+            yield from handed.part(seal, {one.root: one.file_name for one in self.segments})
+            self._on_segment(seal.file.size_bytes)
+        else:
+            yield from handed.absent(seal, deleted=self.deletions.excuses(self._folder, seal))
+
     def _other_files(self) -> Iterator[Finding]:
         for files in self._speaking_of_files():
             for name, was in files.items():
                 path = self._folder / name
                 if not is_plain(path):
-                    if self.deletions.files.get(name) == was:
+                    left_out = self._handed is not None and self._handed.leaves_out(name)
+                    if left_out or self.deletions.files.get(name) == was:
                         continue
                     yield Finding("file-missing", printable(name), "it is not there; it was when the drive was sealed")
                 elif hash_plain(path) != was:
@@ -175,7 +208,10 @@ class _Check:
         """What lies in the folder and no seal speaks of."""
         covered = {one.name for one in self._sealed.seals} | {one.file for one in self._sealed.findings}
         for seal in self.segments:
-            covered |= {seal.file_name, leaves_name(seal.segment)}
+            if self._handed is None or self._handed.is_whole(seal):
+                covered |= {seal.file_name, leaves_name(seal.segment)}
+            elif self._handed.is_part(seal):
+                covered |= {part_name(seal.segment), proof_name(seal.segment)}
         covered |= {name for one in self._sealed.seals for name in one.seal.files}
         covered |= set() if self._is_closed() else {INCIDENTS_NAME}
         for name in self._names:

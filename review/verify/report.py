@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from review.verify.account import BundleAccount
+
 FindingKind = Literal[
     "message-changed",
     "message-removed",
@@ -27,6 +29,10 @@ FindingKind = Literal[
     "file-foreign",
     "key-missing",
     "key-unknown",
+    "proof-damaged",
+    "message-withheld",
+    "manifest-wrong",
+    "custody-broken",
 ]
 Level = Literal["messages", "files"]
 
@@ -90,3 +96,4 @@ class Verification:
     size_bytes: int
     wall_s: float
     realtime_factor: float
+    bundle: BundleAccount | None = None  # None: it is a drive as it was recorded

@@ -8,17 +8,20 @@ import json
 import sys
 from pathlib import Path
 
+from review.verify.bundle import verify_bundle
 from review.verify.drive import parse_head, verify_drive
-from review.verify.find import find_sealed
+from review.verify.unpack import opened
 from review.verify.words import words
 from runtime.contracts.errors import RecordError
 from runtime.seal.envelope import EnvelopeError, parse_public_key
 
 
 def main(arguments: list[str]) -> int:
-    """Verify one drive; 0 intact, 1 not, 2 could not."""
-    parser = argparse.ArgumentParser(description="Verify a drive that Sightline sealed.")
-    parser.add_argument("drive", type=Path, help="the drive's folder")
+    """Verify one drive or bundle; 0 intact, 1 not, 2 could not."""
+    parser = argparse.ArgumentParser(
+        description="Verify a drive that Sightline sealed, or a part of one that was handed over."
+    )
+    parser.add_argument("drive", type=Path, help="the folder of a drive or a bundle, or a bundle's zip file")
     parser.add_argument("--key", type=Path, action="append", default=[], help="the vehicle's public key (PEM)")
     parser.add_argument("--head", default=None, help="a head that was kept elsewhere, NUMBER:SHA256")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -26,7 +29,8 @@ def main(arguments: list[str]) -> int:
     try:
         keys = [parse_public_key(path.read_bytes()) for path in args.key]
         head = None if args.head is None else parse_head(args.head)
-        found = verify_drive(find_sealed(args.drive), keys, head)
+        with opened(args.drive) as (folder, is_bundle):
+            found = verify_bundle(folder, keys, head) if is_bundle else verify_drive(folder, keys, head)
     except (RecordError, EnvelopeError, OSError, ImportError) as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -23,22 +23,34 @@ MODULES = (
     "runtime.seal.statement",
     "runtime.seal.leaves_file",
     "runtime.seal.sealed_file",
+    "runtime.seal.proof",
+    "runtime.seal.part_file",
+    "runtime.seal.part_mcap",
+    "review.verify.custody",
+    "review.verify.account",
     "review.verify.report",
     "review.verify.plain_file",
     "review.verify.align",
     "review.verify.segments",
     "review.verify.seals",
     "review.verify.deleted",
+    "review.verify.manifest",
+    "review.verify.left_out",
+    "review.verify.part",
+    "review.verify.handed",
     "review.verify.drive",
+    "review.verify.bundle",
     "review.verify.find",
+    "review.verify.unpack",
     "review.verify.words",
     "review.verify.script",
 )
 """Each after those that it imports."""
 
 _HEAD = '''#!/usr/bin/env python3
-"""Verifies a drive that Sightline {version} sealed. It needs Python 3.10 or later and `cryptography`, nothing else;
-where `zstandard` is installed it reads every message, elsewhere it compares every file with its signed hash.
+"""Verifies a drive that Sightline {version} sealed, or an evidence bundle of a part of one. It needs Python 3.10 or
+later and `cryptography`, nothing else; where `zstandard` is installed it reads every message, elsewhere it compares
+every whole segment with its signed hash.
 
     python {name} DRIVE --key signing.pub [--head NUMBER:SHA256] [--json]
 

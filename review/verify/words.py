@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from review.verify.account import BundleAccount, PartAccount
 from review.verify.report import Deleted, Verification
+from runtime.seal.statement import printable
 
 _MOST_LINES = 40
 _MOST_REASONS = 5
@@ -10,8 +14,11 @@ _MOST_REASONS = 5
 
 def words(found: Verification) -> str:
     """The answer, the reasons, and what it was held against."""
+    part = found.bundle is not None and any(one.handed in ("part", "left out") for one in found.bundle.parts)
     verdict = {
-        "intact": "intact: every byte is as the vehicle sealed it",
+        "intact": "intact: every byte is as the vehicle sealed it"
+        if not part
+        else "intact: a part of a drive, and every message in it is as the vehicle sealed it",
         "damaged": "NOT INTACT: this is not what the vehicle sealed, or not signed by a known key",
     }[found.verdict]
     shown = found.findings[:_MOST_LINES]
@@ -33,6 +40,7 @@ def words(found: Verification) -> str:
             f"  held       {held}",
             f"  record     {found.segments} segments, {found.messages} messages, {found.gaps} declared gaps; "
             f"ended {end}",
+            *([] if found.bundle is None else _bundle(found.bundle)),
             *_deleted(found.deleted),
             *(f"  late       segment {index} was sealed by a later recorder" for index in found.sealed_late),
             *(f"  key        {key_id}" for key_id in found.key_ids),
@@ -53,3 +61,47 @@ def _deleted(found: tuple[Deleted, ...]) -> list[str]:
         f"  deleted    segments {which}, {messages} messages: by the vehicle itself, which signed for it",
         *(f"             {reason}" for reason in reasons[:_MOST_REASONS]),
     ]
+
+
+def _bundle(account: BundleAccount) -> list[str]:
+    lines = [f"  {one}" for one in bundle_words(account.asked, account.parts, account.files_left_out)]
+    lines += [
+        f"  custody    {one.utc} {one.what} by {one.by or 'nobody named'}" + (f": {one.note}" if one.note else "")
+        for one in account.custody[-_MOST_LINES:]
+    ]
+    return [*lines, f"  custody    its last line is {account.custody_head or 'not there'}"]
+
+
+def bundle_words(asked: str, parts: Sequence[PartAccount], files_left_out: Sequence[str]) -> list[str]:
+    """What a bundle holds of a drive and what it leaves out, line by line."""
+    lines = [f"asked      {asked or 'its manifest does not tell'}"]
+    shown = [one for one in parts if one.handed != "left out"]
+    lines += [_part(one) for one in shown[:_MOST_LINES]]
+    if len(shown) > _MOST_LINES:
+        lines.append(f"           and {len(shown) - _MOST_LINES} segments more")
+    absent = [one for one in parts if one.handed == "left out"]
+    if absent:
+        messages = sum(one.messages for one in absent)
+        which = ", ".join(str(one.segment) for one in absent[:_MOST_LINES]) + (
+            " …" if len(absent) > _MOST_LINES else ""
+        )
+        lines.append(f"left out   segments {which}: {messages} messages")
+    topics: dict[str, int] = {}
+    for one in parts:
+        for topic, count in one.left_out.items() if one.handed == "part" else ():
+            topics[topic] = topics.get(topic, 0) + count
+    lines += [f"left out   {count} x {printable(topic)}, of the parts" for topic, count in sorted(topics.items())]
+    lines += [f"left out   the file {name}" for name in files_left_out]
+    return lines
+
+
+def _part(one: PartAccount) -> str:
+    words = {
+        "whole": f"whole, {one.messages} messages",
+        "part": f"a part, {one.kept} of {one.messages} messages",
+        "deleted": "deleted by the vehicle itself",
+        "left out": "left out",
+    }[one.handed]
+    if one.unproven:
+        words += f"; up to {one.unproven} that are left out may be of what was asked for: counts are by segment"
+    return f"segment    {one.segment}: {words}"

@@ -1,0 +1,63 @@
+"""What a bundle holds of a drive, and what it leaves out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from review.verify.custody import CustodyLine
+
+HandedOver = Literal["whole", "part", "left out", "deleted"]
+
+
+@dataclass(frozen=True)
+class Hole:
+    """Messages that follow each other and were left out, both ends included, and the log times of the kept ones beside
+    them (None: there is none). `asked`: they lie in a set that was asked for.
+    """
+
+    first: int
+    last: int
+    after_log_time_ns: int | None
+    before_log_time_ns: int | None
+    asked: bool
+
+    @property
+    def count(self) -> int:
+        """How many."""
+        return self.last - self.first + 1
+
+
+@dataclass(frozen=True)
+class PartAccount:
+    """What a bundle holds of one segment.
+
+    `inside`: how many of those left out lie in sets that were asked for. `unproven`: at most so many of these may be of
+    a topic that was asked for; 0 where the seal's counts rule that out.
+    """
+
+    segment: int
+    handed: HandedOver
+    messages: int  # sealed
+    kept: int
+    left_out: dict[str, int]  # by topic
+    holes: tuple[Hole, ...]  # the first 1,000
+    holes_left_out: int
+    inside: int
+    unproven: int
+    first_log_time_ns: int
+    last_log_time_ns: int
+
+
+@dataclass(frozen=True)
+class BundleAccount:
+    """A bundle, as far as it is more than its drive's part."""
+
+    asked: str  # in words; "": its manifest does not tell
+    from_log_time_ns: int | None
+    to_log_time_ns: int | None
+    without_people: bool
+    parts: tuple[PartAccount, ...]  # every sealed segment of the drive
+    files_left_out: tuple[str, ...]  # of those that the seals speak of
+    custody: tuple[CustodyLine, ...]
+    custody_head: str  # the SHA-256 of its last line; "": there is none

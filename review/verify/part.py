@@ -1,0 +1,134 @@
+"""A part of a segment held against the segment's seal: every message proven at its place, and what was left out."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from review.verify.account import PartAccount
+from review.verify.align import Deviation, deviations
+from review.verify.left_out import account_of
+from review.verify.manifest import Asked
+from review.verify.plain_file import is_plain, read_plain
+from review.verify.report import Finding, FindingKind
+from review.verify.segments import findings_of, parts_of
+from runtime.contracts.errors import RecordError
+from runtime.record.scan import Buffer, mapped
+from runtime.seal.leaves_file import SealedMessage
+from runtime.seal.part_file import LARGEST_PROOF_BYTES, KeptMessage, PartProof, parse_proof, part_name, proof_name
+from runtime.seal.part_mcap import PartChannel, PartError, PartMessage, read_part, write_part
+from runtime.seal.proof import ProofError
+from runtime.seal.sealed_file import SealedFileReader, decompress
+from runtime.seal.statement import SegmentSeal
+
+
+class PartCheck:
+    """Checks one part. `findings` may be gone through once; `account` is there afterwards, None where nothing of the
+    part is proven.
+
+    Args:
+        folder: where the part and its proof lie.
+        seal: the seal of the segment that it is a part of.
+        roots: the files of the drive's segments, by the roots that their seals signed.
+    """
+
+    def __init__(self, folder: Path, seal: SegmentSeal, roots: dict[str, str]) -> None:
+        self._folder, self._seal, self._roots = folder, seal, roots
+        self._name, self._proof_name = part_name(seal.segment), proof_name(seal.segment)
+        self.account: PartAccount | None = None
+
+    def findings(self, asked: Asked | None) -> Iterator[Finding]:
+        """What is not as it was sealed. `asked`: what was to be handed over, by which the account tells what was left
+        out. Raises RecordError where the disk does not give a file.
+        """
+        seal = self._seal
+        if not is_plain(self._folder / self._name):
+            yield self._finding("segment-missing", self._name, f"the part of segment {seal.segment} is not there")
+            return
+        proof = self._proof()
+        if isinstance(proof, Finding):
+            yield proof
+            return
+        self.account = account_of(seal, proof.kept, asked)
+        try:
+            with mapped(self._folder / self._name) as buffer:
+                yield from self._messages(proof, buffer)
+        except OSError as error:
+            raise RecordError(f"{self._folder / self._name} cannot be read: {error.strerror}") from error
+
+    def _proof(self) -> PartProof | Finding:
+        """The proof, where it leads to the root that was signed."""
+        seal, path = self._seal, self._folder / self._proof_name
+        if not is_plain(path):
+            return self._finding("file-missing", self._proof_name, "the part's proof is not there")
+        try:
+            if path.stat().st_size > LARGEST_PROOF_BYTES:
+                raise ProofError("it is too large for a proof")
+            proof = parse_proof(read_plain(path))
+            root = proof.root(seal.messages).hex()
+        except ProofError as error:
+            return self._finding("proof-damaged", self._proof_name, f"the proof does not hold: {error}")
+        if root == seal.root and proof.segment == seal.segment:
+            return proof
+        other = self._roots.get(root)
+        why = "one of its messages or hashes was changed" if other is None else f"it is the proof of {other}"
+        if root == seal.root:
+            why = f"it says that it is of segment {proof.segment}"
+        text = f"the proof does not lead to the root that segment {seal.segment} was sealed with: {why}"
+        return self._finding("proof-damaged", self._proof_name, text)
+
+    def _messages(self, proof: PartProof, buffer: Buffer) -> Iterator[Finding]:
+        """Whether the file is what follows from the proven messages, and if not, which of them are not in it."""
+        if _follows(proof, buffer):
+            yield from self._labels(proof, buffer)
+            return
+        sealed = [SealedMessage(one.leaf, one.topic, one.sequence, one.log_time_ns) for one in proof.kept]
+        reader = SealedFileReader(b"", decompress, loose=True, salts={one.digest: one.salt for one in proof.kept})
+        places = [*(one.index for one in proof.kept), self._seal.messages]
+        found = [_at(one, places) for one in deviations(sealed, list(parts_of(reader.chunks(buffer))))]
+        yield from findings_of(found, self._name, self._seal.segment)
+        if not found:
+            text = "its messages are as they were sealed, but the bytes around them do not follow from these"
+            yield Finding(
+                "bytes-changed", self._name, text, self._seal.segment, first_byte=0, last_byte=len(buffer) - 1
+            )
+
+    def _labels(self, proof: PartProof, buffer: Buffer) -> Iterator[Finding]:
+        """What the proof says of each message, against the message: what was left out is told by it."""
+        for said, one in zip(proof.kept, read_part(buffer), strict=True):
+            if (said.topic, said.sequence, said.log_time_ns) != (one.channel.topic, one.sequence, one.log_time_ns):
+                text = f"it says of message {said.index} another topic, sequence or time than the message has"
+                yield self._finding("proof-damaged", self._proof_name, text)
+                return
+
+    def _finding(self, kind: FindingKind, file: str, text: str) -> Finding:
+        return Finding(kind, file, text, segment=self._seal.segment)
+
+
+def _follows(proof: PartProof, buffer: Buffer) -> bool:
+    """Whether the file holds the proven messages in their order, and is written as every part is."""
+    prefixes: dict[PartChannel, bytes] = {}
+    waiting = iter(proof.kept)
+
+    def proven() -> Iterator[PartMessage]:
+        for one in read_part(buffer):
+            said: KeptMessage | None = next(waiting, None)
+            prefix = prefixes.get(one.channel) or prefixes.setdefault(one.channel, one.channel.prefix())
+            if said is None or one.digest(prefix) != said.digest:
+                raise PartError("it holds another message")
+            yield one
+        if next(waiting, None) is not None:
+            raise PartError("it ends too early")
+
+    again = hashlib.sha256()
+    try:
+        write_part(proven(), again.update)
+    except (PartError, struct.error):
+        return False
+    return again.digest() == hashlib.sha256(buffer).digest()
+
+
+def _at(one: Deviation, places: list[int]) -> Deviation:
+    return Deviation(one.fate, places[one.index], one.topic, one.sequence, one.log_time_ns, one.part)

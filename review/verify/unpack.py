@@ -1,0 +1,83 @@
+"""What is to be verified: the folder of a drive or a bundle, or a bundle's zip file, unpacked while that takes."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from review.verify.find import find_sealed
+from review.verify.manifest import DRIVE_FOLDER, MANIFEST_NAME
+from runtime.contracts.errors import RecordError
+
+_MOST_ENTRIES = 1_000_000
+_MOST_DEPTH = 4
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[Path, bool]]:
+    """The folder, and whether it is a bundle's. Raises RecordError where the path is neither drive nor bundle, or a
+    zip file that holds what no bundle does.
+    """
+    if path.is_file():
+        with tempfile.TemporaryDirectory(prefix="sightline-bundle-") as folder:
+            _unpack(path, Path(folder))
+            found = _bundle_in(Path(folder))
+            if found is None:
+                raise RecordError(f"{path} is no bundle: it holds no {MANIFEST_NAME}; give the folder or zip of one")
+            yield found, True
+        return
+    bundle = _bundle_in(path) if path.is_dir() else None
+    yield (find_sealed(path), False) if bundle is None else (bundle, True)
+
+
+def _bundle_in(folder: Path) -> Path | None:
+    """The folder itself, or the one bundle in it."""
+    if _is_bundle(folder):
+        return folder
+    inner = [one for one in folder.iterdir() if one.is_dir() and _is_bundle(one)]
+    return inner[0] if len(inner) == 1 else None
+
+
+def _is_bundle(folder: Path) -> bool:
+    return (folder / MANIFEST_NAME).is_file() and (folder / DRIVE_FOLDER).is_dir()
+
+
+def _unpack(path: Path, folder: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            _refuse_odd(path, entries)
+            room = shutil.disk_usage(folder).free
+            if sum(one.file_size for one in entries) > room:
+                raise RecordError(
+                    f"{path} would take more room than {folder} has ({room >> 20} MiB); unpack it elsewhere"
+                )
+            for one in entries:
+                if not one.is_dir():
+                    archive.extract(one, folder)
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        raise RecordError(
+            f"{path} is no zip file that can be read: {error}; give a drive's or bundle's folder"
+        ) from error
+    except ValueError as error:
+        raise RecordError(f"{path} is no zip file that can be read: {error}") from error
+
+
+def _refuse_odd(path: Path, entries: list[zipfile.ZipInfo]) -> None:
+    """Names that lead elsewhere, links, and two files of one name, of which another tool might take the other."""
+    if len(entries) > _MOST_ENTRIES:
+        raise RecordError(f"{path} holds {len(entries)} files, more than any bundle")
+    seen: set[str] = set()
+    for one in entries:
+        name, parts = one.filename, one.filename.rstrip("/").split("/")
+        odd = any(part in ("", ".", "..") for part in parts) or "\\" in name or len(parts) > _MOST_DEPTH
+        if odd or stat.S_ISLNK(one.external_attr >> 16) or not name.isprintable():
+            raise RecordError(f"{path} holds {name!a:.200}, which no bundle does; it is not unpacked")
+        if name.casefold() in seen:
+            raise RecordError(f"{path} holds {name} twice; nobody can tell which one is meant")
+        seen.add(name.casefold())
