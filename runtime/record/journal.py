@@ -34,8 +34,13 @@ class Journal:
         self.size_bytes = 0
         self.first_log_time_ns: int | None = None
         self.last_log_time_ns = 0
+        self._synced_bytes = 0
         self._file = path.open("xb", buffering=_BUFFER_BYTES)
-        sync_directory(path.parent)
+        try:
+            sync_directory(path.parent)
+        except OSError:
+            self.abandon()
+            raise
         self._writer = Writer(self._file, use_chunking=False)
         self._writer.start(profile="", library=LIBRARY)
         self._channels: dict[str, int] = {}
@@ -57,6 +62,26 @@ class Journal:
         """Bring everything appended to the disk: fdatasync(2)."""
         self._file.flush()
         os.fdatasync(self._file.fileno())
+        self._synced_bytes = self._file.tell()
+
+    def abandon(self) -> bool:
+        """Close without writing any more: the file is cut to what was synced, and is gone where nothing was. Returns
+        whether it is there. What the disk refused must not be tried again, so the buffer is emptied into nothing.
+        """
+        kept = os.dup(self._file.fileno())
+        try:
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, self._file.fileno())
+            os.close(nothing)
+            self._file.close()
+            if self._synced_bytes == 0:
+                self.path.unlink()
+                return False
+            os.ftruncate(kept, self._synced_bytes)
+            os.fsync(kept)
+        finally:
+            os.close(kept)
+        return True
 
     def close(self) -> None:
         """Bring everything to the disk and close."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from runtime.access.account import SocketCounts
 from runtime.contracts import link
 from runtime.contracts.clock import Clock
 from runtime.contracts.errors import LinkError, RecordError
 from runtime.contracts.incident import Incident, Trigger
 from runtime.contracts.link import Acknowledge, Finish, Finished, Hello, LossNotice, MessageSet, Payload, ToDrive
 from runtime.contracts.messages import Event, Gap, timestamp
-from runtime.contracts.topics import EVENT, GAP, HEADER, SEAL_HEAD, Topic, find_topic
+from runtime.contracts.topics import EVENT, GAP, HEADER, HEALTH, SEAL_HEAD, Topic, find_topic
 from runtime.contracts.units import NS_PER_MS
 from runtime.incident.keeper import IncidentKeeper
 from runtime.incident.triggers import Moment
 from runtime.record.acceptance import refusal
+from runtime.record.account import Account, Room
 from runtime.record.pictures import PictureEncoder
 from runtime.record.store import DriveStore
 from runtime.supervise.plan import RunPlan
@@ -40,6 +42,7 @@ class Recorder:
         publish: Callable[[Payload], None],
         unsigned: str = "",
         took_up: str = "the recorder was started again",
+        sockets: Callable[[], SocketCounts] | None = None,
     ) -> None:
         self._session, self._config, self._store = plan.session, plan.config.record, store
         self._pictures, self._clock = pictures, clock
@@ -54,6 +57,8 @@ class Recorder:
         self._announced = store.recovered is None
         self._took_up = took_up  # what an earlier recorder left: how it is said
         self._unsigned = unsigned  # why nothing is signed; said once, when there is a record to say it in
+        self._account = None if sockets is None else Account(NAME, clock, sockets)  # None: nobody can connect
+        self.room = Room()
         self.link_name = plan.session.encode()  # the driving process's; another one's messages are none
         self.rejected = 0
         self.finished = False
@@ -96,6 +101,14 @@ class Recorder:
         waited_ns = self._clock.monotonic_ns() - self._pending_since_ns
         return max(0, min(idle_ms, int((self._config.sync_ms * NS_PER_MS - waited_ns) // NS_PER_MS) + 1))
 
+    def tell_health(self, *, now: bool = False) -> None:
+        """Its own account, once a second or `now`: into the record, and to viewers."""
+        if self._account is None or self.finishing or self._store.header is None:
+            return
+        health = self._account.next(self.rejected, self.room, now=now)
+        if health is not None:
+            self._write(HEALTH.name, HEALTH, HEALTH.encode(health), self._clock.utc_ns())
+
     def end_open(self, reason: str) -> None:
         """The driving process is gone without a farewell: declare the open end and have the record sealed."""
         if self._store.next_sequence == 0:
@@ -118,22 +131,22 @@ class Recorder:
 
     def check_sealed(self) -> None:
         """Once the last segment is sealed, say so to the drive. Raises RecordError where one cannot be, at the end."""
-        sealing = self._store.sealing()
+        sealing = self._store.sealing.busy()
         self._tell_heads()
-        error = self._store.seal_error
+        error = self._store.sealing.error
         if error is not None and self.finishing:
             raise error
         if error is not None and not self._told_unsealed:
             self._told_unsealed = True
             self.say(4, "recorder.not-sealed", str(error))
         if self.finishing and not self.finished and not sealing:
-            self._store.finish()
+            self._store.sealing.finish()
             self.finished = True
             self._tell_heads()
             self._answer(Finished(self._session))
 
     def _tell_heads(self) -> None:
-        for head in self._store.take_heads():
+        for head in self._store.sealing.take_heads():
             self._publish(Payload(SEAL_HEAD.name, -1, 0, self._clock.utc_ns(), SEAL_HEAD.encode(head)))
 
     def say(self, level: int, kind: str, text: str) -> None:
@@ -164,6 +177,7 @@ class Recorder:
                     t_source_ns=message.t_source_ns,
                     log_time_ns=log_time_ns,
                     utc_ns=self._clock.utc_ns(),
+                    segment=self._store.segment,
                 )
             except LinkError as error:
                 self.say(3, "recorder.picture-missing", str(error))
@@ -248,6 +262,7 @@ class Recorder:
             if self.rejected:
                 self.say(3, "recorder.rejected", f"{self.rejected} messages on the link were malformed or foreign")
             self.incidents.close()
+            self.tell_health(now=True)
             self._commit()
             self._store.rotate()
             self.finishing = True

@@ -120,7 +120,7 @@ def _take_up(drive_dir: Path, found: Leftover, signer: DriveSealer | None, unsig
     recorder = Recorder(
         _plan(drive_dir, found),
         store,
-        PictureEncoder(_to_nobody, found.config.record.jpeg_quality),
+        PictureEncoder(_to_nobody, found.config.record),
         clock=SystemClock(),
         reply=_to_nobody,
         publish=_to_nobody,
@@ -138,7 +138,7 @@ def _take_up(drive_dir: Path, found: Leftover, signer: DriveSealer | None, unsig
         store.close()
     except RecordError as error:
         why = str(error)
-    heads = store.take_heads()
+    heads = store.sealing.take_heads()
     return Recovery(
         drive=str(drive_dir),
         outcome="recovered",

@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.contracts.config import RecordConfig
-from runtime.contracts.errors import RecordError, SealError
-from runtime.contracts.messages import Header, SealHead, Stored
+from runtime.contracts.errors import RecordError
+from runtime.contracts.messages import Header, Stored
 from runtime.contracts.topics import HEADER, STORED, Topic
 from runtime.contracts.units import NS_PER_S
 from runtime.incident.windows import Span
 from runtime.record.journal import Journal, Survey, survey, sync_directory
 from runtime.record.reading import read_contents
+from runtime.record.sealing import Sealing, refused
 from runtime.record.segment import (
     TEMPORARY,
     SegmentFile,
     journal_path,
     read_header,
     read_note,
-    seal,
     sealed_path,
     segment_files,
 )
+from runtime.retention.reserve import Reserve, is_no_room
 from runtime.seal.chain import DriveSealer
 
 _MIB = 1024 * 1024
 _LATEST_NS = 2**63 - 1  # MCAP's times have 64 bits without a sign, many readers' 63
-_SEALS_UNDER_WAY = 4  # beyond it rotation waits: journals are as safe as segments, only larger
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +49,17 @@ class Recovered:
 class DriveStore:
     """Writes one drive. Methods raise RecordError where the disk refuses, after which the store is of no more use.
 
-    `signer` signs each segment; without one they are rewritten and not signed.
+    Want of room is no such end: then the store is `discarding`. The segment ends at what was synced, and what comes is
+    counted and not written, until `resume`. `signer` signs each segment; without one they are not signed.
     """
 
     def __init__(self, drive_dir: Path, session: str, config: RecordConfig, signer: DriveSealer | None = None) -> None:
         self._dir, self._session, self._config = drive_dir, session, config
-        self._sealer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="seal")
-        self._seals: list[Future[SealHead | None]] = []
-        self._signer = signer
-        self._heads: list[SealHead] = []
+        self.reserve = Reserve(drive_dir)
+        self.sealing = Sealing(drive_dir, signer, self.reserve)
         self._journal: Journal | None = None
         self._in_set = 0
+        self._first_sequence = 0  # of the segment that is written
         self._index = 0
         self._header_bytes: bytes | None = None
         self._spans: dict[int, Span] = {}  # of closed segments
@@ -68,8 +67,10 @@ class DriveStore:
         self.next_sequence = 0
         self.last_log_time_ns = 0
         self.dirty = False
-        self.seal_error: RecordError | None = None
+        self.discarding = False
+        self.refusals = 0  # for want of room
         self.recovered = self._recover()
+        self.kept_sequence = self.next_sequence  # all sets below it are on the disk, or declared there
 
     @property
     def spans(self) -> dict[int, Span]:
@@ -102,15 +103,18 @@ class DriveStore:
         self, name: str, topic: Topic, data: bytes, *, log_time_ns: int, publish_time_ns: int, sequence: int
     ) -> None:
         """Add a message to the set that is being written."""
+        self.last_log_time_ns = max(self.last_log_time_ns, log_time_ns)
+        if self.discarding:
+            return
         try:
             journal = self._active(log_time_ns, publish_time_ns)
             journal.append(
                 name, topic, data, log_time_ns=log_time_ns, publish_time_ns=publish_time_ns, sequence=sequence
             )
         except OSError as error:
-            raise self._refused(error) from error
+            self._run_out(error)
+            return
         self._in_set += 1
-        self.last_log_time_ns = max(self.last_log_time_ns, log_time_ns)
         self.dirty = True
 
     def mark(self, first: int, last: int, *, frame_sequence: int, log_time_ns: int, publish_time_ns: int) -> None:
@@ -136,7 +140,9 @@ class DriveStore:
             try:
                 self._journal.sync()
             except OSError as error:
-                raise self._refused(error) from error
+                self._run_out(error)
+                return
+            self.kept_sequence = self.next_sequence
         self.dirty = False
 
     def rotate(self) -> None:
@@ -146,54 +152,67 @@ class DriveStore:
         try:
             self._journal.close()
         except OSError as error:
-            raise self._refused(error) from error
+            self._run_out(error)
+            return
+        self.kept_sequence = self.next_sequence
+        self._end_segment()
+
+    def pause(self) -> None:
+        """Write no more, for there is too little room: what comes is discarded. What is written already is kept."""
+        self.rotate()
+        self.discarding = True
+
+    def resume(self) -> None:
+        """Write again, in a new segment, and seal what waited for room. The caller declares what was discarded: the
+        sets from `kept_sequence` up to `next_sequence`.
+        """
+        self.discarding = False
+        self.sealing.retry()
+
+    @property
+    def journal_bytes(self) -> int:
+        """How much lies in the journal that grows: what its rewriting may take."""
+        return 0 if self._journal is None else self._journal.size_bytes
+
+    def _run_out(self, error: OSError) -> None:
+        """The disk took something no more. For want of room: keep what was synced, discard what comes."""
+        if not is_no_room(error):
+            raise refused(self._dir, error) from error
+        self.discarding = True
+        self.refusals += 1
+        journal = self._journal
+        if journal is None:
+            return
+        try:
+            is_there = journal.abandon()
+            if is_there and self.kept_sequence <= self._first_sequence:  # no whole set, which recovery would leave out
+                journal.path.unlink()
+                is_there = False
+        except OSError as fault:
+            raise refused(self._dir, fault) from fault
+        if is_there:
+            self._end_segment()
+        self._journal, self.dirty, self._in_set = None, False, 0
+
+    def _end_segment(self) -> None:
         self._spans = self.spans
         self._journal = None
         self.dirty = False
         self._in_set = 0  # what stands behind the last mark belongs to no set of the next segment
-        self._seal(self._index, recovered=False)
+        self.sealing.submit(self._index, recovered=False)
         self._index += 1
-
-    def sealing(self) -> bool:
-        """Whether journals are still being sealed. One that could not be is in `seal_error`; it stays readable."""
-        waiting: list[Future[SealHead | None]] = []
-        for future in self._seals:
-            if future.done():
-                self._outcome(future)
-            else:
-                waiting.append(future)
-        self._seals = waiting
-        return bool(waiting)
-
-    def take_heads(self) -> list[SealHead]:
-        """The seals that were made since this was last asked, in their order."""
-        heads, self._heads = self._heads, []
-        return heads
-
-    def finish(self) -> None:
-        """Once nothing is being sealed any more: sign that the drive ends here. Raises RecordError."""
-        if self._signer is None or self.seal_error is not None:
-            return
-        try:
-            head = self._signer.close()
-        except OSError as error:
-            raise self._refused(error) from error
-        if head is not None:
-            self._heads.append(head)
 
     def close(self) -> None:
         """Wait for the last seal and close the chain. Raises RecordError where a seal failed; its journal stays
         readable.
         """
-        self._sealer.shutdown(wait=True)
-        self.sealing()
-        if self.seal_error is not None:
-            raise self.seal_error
-        self.finish()
+        self.sealing.close()
+        self.reserve.release()
 
     def _active(self, log_time_ns: int, publish_time_ns: int) -> Journal:
         if self._journal is None:
             self._journal = Journal(journal_path(self._dir, self._index))
+            self._first_sequence = self.next_sequence
             if self._header_bytes is not None:
                 self._journal.append(
                     HEADER.name,
@@ -209,44 +228,6 @@ class DriveStore:
         first_ns = journal.first_log_time_ns or 0
         long_enough = journal.last_log_time_ns - first_ns >= self._config.segment_s * NS_PER_S
         return long_enough or journal.size_bytes >= self._config.segment_mib * _MIB
-
-    def _seal(self, index: int, *, recovered: bool) -> None:
-        self.sealing()
-        while len(self._seals) >= _SEALS_UNDER_WAY:
-            self._outcome(self._seals.pop(0))
-        self._seals.append(self._sealer.submit(self._rewrite_and_sign, index, recovered=recovered))
-
-    def _rewrite_and_sign(self, index: int, *, recovered: bool) -> SealHead | None:
-        seal(self._dir, index, recovered=recovered)
-        return self._sign(index, recovered=recovered)
-
-    def _sign(self, index: int, *, recovered: bool, late: bool = False) -> SealHead | None:
-        if self._signer is None:
-            return None
-        try:
-            return self._signer.seal_segment(index, recovered=recovered, late=late)
-        except OSError as error:
-            raise SealError(f"segment {index} cannot be signed: {error.strerror}") from error
-
-    def _outcome(self, future: Future[SealHead | None]) -> None:
-        error = future.exception()
-        if error is None:
-            head = future.result()
-            if head is not None:
-                self._heads.append(head)
-        else:
-            why = error.strerror if isinstance(error, OSError) else error
-            if isinstance(error, SealError):  # it is rewritten, and the next recorder signs it late
-                self.seal_error = RecordError(f"a segment of {self._dir} is written and not sealed: {why}")
-                return
-            self.seal_error = RecordError(
-                f"a segment of {self._dir} could not be sealed: {why}; its journal stays, and is readable as it is"
-            )
-
-    def _refused(self, error: OSError) -> RecordError:
-        return RecordError(
-            f"the drive {self._dir} cannot be written: {error.strerror or error}; make room or mend the disk"
-        )
 
     def _recover(self) -> Recovered | None:
         """Take up what an earlier recorder of this drive left. Journals are cut to whole sets and sealed."""
@@ -265,8 +246,9 @@ class DriveStore:
                 self.last_log_time_ns = max(self.last_log_time_ns, contents.last_ns)
                 if note.sets:
                     self._took_up(note.session, note.last_set)
-                if self._signer is not None and self._signer.unsealed([file.index]):
-                    self._seals.append(self._sealer.submit(self._sign, file.index, recovered=note.recovered, late=True))
+                signer = self.sealing.signer
+                if signer is not None and signer.unsealed([file.index]):
+                    self.sealing.submit(file.index, recovered=note.recovered)
                 continue
             found = survey(file.path)
             if found.mark is not None:  # it holds a whole set
@@ -295,7 +277,7 @@ class DriveStore:
             with path.open("r+b") as file:
                 file.truncate(found.whole_bytes)
                 os.fsync(file.fileno())
-        self._seal(index, recovered=True)
+        self.sealing.submit(index, recovered=True)
 
     def _took_up(self, session: str, last: int) -> None:
         if session != self._session:

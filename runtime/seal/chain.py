@@ -80,6 +80,11 @@ class DriveSealer:
         for payload, seal in recorded_seals(drive_dir):
             self._follow(payload, seal)
 
+    @property
+    def key_id(self) -> str:
+        """The key that signs."""
+        return self._key.key_id
+
     def unsealed(self, indices: list[int]) -> list[int]:
         """Which of the segments have no seal."""
         return [index for index in indices if index not in self.segments]
@@ -115,7 +120,7 @@ class DriveSealer:
             late=late,
             files={} if self._number else self._other_files(),
         )
-        _write(self._dir / leaves_name(index), leaves)
+        write_whole(self._dir / leaves_name(index), leaves)
         return self._sign(seal)
 
     def close(self) -> SealHead | None:
@@ -166,7 +171,7 @@ class DriveSealer:
     def _sign(self, seal: Seal) -> SealHead:
         payload = seal_payload(seal)
         envelope = make_envelope(PAYLOAD_TYPE, payload, self._key.key_id, self._key.sign)
-        _write(self._dir / seal_name(seal), envelope_bytes(envelope))
+        write_whole(self._dir / seal_name(seal), envelope_bytes(envelope))
         self._follow(payload, seal)
         closes = isinstance(seal, ClosingSeal)
         return SealHead(seal.drive_id, seal.number, seal_hash(payload), self._key.key_id, segment_of(seal), closes)
@@ -186,7 +191,7 @@ class DriveSealer:
     def _show_key(self) -> None:
         path = self._dir / key_name(self._key.key_id)
         if not path.exists():
-            _write(path, public_key_pem(self._key.public_key))
+            write_whole(path, public_key_pem(self._key.public_key))
 
     def _other_files(self) -> dict[str, FileHash]:
         """All that lies in the folder and is neither segment nor seal: what drove."""
@@ -209,10 +214,11 @@ def recorded_seals(drive_dir: Path) -> list[tuple[bytes, Seal]]:
 
     Raises SealError where one is none.
     """
-    return sorted((_read_seal(path) for path in drive_dir.glob(f"*{SEAL_SUFFIX}")), key=lambda one: one[1].number)
+    return sorted((read_seal(path) for path in drive_dir.glob(f"*{SEAL_SUFFIX}")), key=lambda one: one[1].number)
 
 
-def _read_seal(path: Path) -> tuple[bytes, Seal]:
+def read_seal(path: Path) -> tuple[bytes, Seal]:
+    """A seal's file, as its payload and what that says. Raises SealError on one that is none, OSError."""
     try:
         payload = parse_envelope(path.read_bytes()).payload
         return payload, parse_seal(payload)
@@ -278,8 +284,8 @@ def _now() -> Moment:
     return Moment(moment.boot_id, moment.monotonic_ns, moment.utc_ns, moment.utc_synchronised)
 
 
-def _write(path: Path, data: bytes) -> None:
-    """A new file, whole or not there."""
+def write_whole(path: Path, data: bytes) -> None:
+    """A new file on the disk, whole or not there. Raises OSError."""
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         with temporary.open("wb") as file:

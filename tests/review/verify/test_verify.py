@@ -278,7 +278,7 @@ def test_an_index_of_incidents_that_is_there_before_the_first_seal_may_still_gro
     store.append(EVENT.name, EVENT, b"{}", log_time_ns=1, publish_time_ns=1, sequence=-1)
     store.mark(0, 0, frame_sequence=-1, log_time_ns=1, publish_time_ns=1)
     store.rotate()
-    while store.sealing():
+    while store.sealing.busy():
         time.sleep(0.001)
     (folder / INDEX_NAME).write_text("{ }")
     store.close()

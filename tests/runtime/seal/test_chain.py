@@ -95,7 +95,7 @@ def test_a_recorder_that_died_between_the_swap_and_the_seal_has_its_segment_seal
         (copy / name).unlink()
     store = DriveStore(copy, "session", RecordConfig(), DriveSealer(copy, key))
     store.close()
-    heads = store.take_heads()
+    heads = store.sealing.take_heads()
     assert [(head.number, head.segment, head.closes) for head in heads] == [(2, 2, False), (3, None, True)]
     assert isinstance(heads[0], SealHead)
     sealed = [seal for _, seal in recorded_seals(copy) if isinstance(seal, SegmentSeal)]
@@ -106,7 +106,7 @@ def test_a_drive_that_is_closed_is_not_closed_again(copy: Path, key: VehicleKey)
     before = {path.name: path.read_bytes() for path in copy.iterdir()}
     store = DriveStore(copy, "session", RecordConfig(), DriveSealer(copy, key))
     store.close()
-    assert store.take_heads() == []
+    assert store.sealing.take_heads() == []
     assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
 
 

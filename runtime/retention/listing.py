@@ -1,0 +1,117 @@
+"""The sealed segments of all drives in one folder, as they lie there: what there is to choose from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from runtime.contracts.errors import RecordError
+from runtime.incident.index import read_index
+from runtime.record.segment import segment_files
+from runtime.retention.choice import StoredSegment
+from runtime.seal.chain import read_seal
+from runtime.seal.statement import SEAL_SUFFIX, SegmentSeal, leaves_name
+
+
+def room_bytes(folder: Path, quota_bytes: int | None) -> int:
+    """How much may still be written into a folder: what is free on its filesystem or, where that is less, what is left
+    of the quota. Raises OSError.
+    """
+    status = os.statvfs(folder)
+    free = status.f_bavail * status.f_frsize
+    return free if quota_bytes is None else min(free, quota_bytes - used_bytes(folder))
+
+
+def used_bytes(folder: Path) -> int:
+    """What the drives in a folder take on the disk. Files that come and go meanwhile are passed over."""
+    return sum(_size_on_disk(entry) for drive in drives_in(folder) for entry in _entries(drive))
+
+
+def drives_in(folder: Path) -> Iterator[Path]:
+    """The folders in it that hold a segment or a seal; no link is followed."""
+    for entry in _entries(folder):
+        if entry.is_dir(follow_symlinks=False) and any(one.name.startswith("segment-") for one in _entries(entry)):
+            yield Path(entry.path)
+
+
+def is_closed(drive: Path) -> bool:
+    """Whether a drive came to its end. One that did not is first taken up: what led to its end is an incident."""
+    return any(one.name.startswith("closing-") for one in _entries(drive))
+
+
+def segments_of(
+    drive: Path, our_keys: Collection[str], *, pinned: Collection[int] | None = None
+) -> list[StoredSegment]:
+    """The sealed segments of one drive, none of them in use.
+
+    Of a drive that another vehicle signed there is none, for only whoever seals a drive may delete from it.
+
+    Args:
+        drive: its folder.
+        our_keys: identities of the vehicle's own keys, those that it had before included.
+        pinned: what incidents pin, where the caller knows it; None: as the drive's list of incidents says. Where that
+            cannot be read all are pinned.
+
+    Raises:
+        RecordError: the folder cannot be read.
+        SealError: its first seal cannot be, or is none.
+    """
+    files = [file for file in segment_files(drive) if file.sealed and (drive / _seal_of(file.index)).exists()]
+    if not files:
+        return []
+    seal = read_seal(drive / _first_seal(drive))[1]
+    if not isinstance(seal, SegmentSeal) or seal.key_id not in our_keys:
+        return []
+    kept = _pinned(drive) if pinned is None else pinned
+    return [
+        StoredSegment(
+            drive,
+            seal.first_log_time_ns,
+            file.index,
+            size_on_disk(file.path) + size_on_disk(drive / leaves_name(file.index)),
+            pinned=kept is None or file.index in kept,
+        )
+        for file in files
+    ]
+
+
+def size_on_disk(path: Path) -> int:
+    """The bytes that a file's blocks take, 0 where there is no such file."""
+    try:
+        return path.stat(follow_symlinks=False).st_blocks * 512
+    except OSError:
+        return 0
+
+
+def _pinned(drive: Path) -> Collection[int] | None:
+    try:
+        index = read_index(drive)
+    except RecordError:
+        return None
+    return frozenset() if index is None else frozenset(one for found in index.incidents for one in found.segments)
+
+
+def _first_seal(drive: Path) -> str:
+    """The seal of the lowest segment that ever was: its file stays when the segment goes."""
+    names = [entry.name for entry in _entries(drive)]
+    return min(name for name in names if name.startswith("segment-") and name.endswith(SEAL_SUFFIX))
+
+
+def _seal_of(index: int) -> str:
+    return f"segment-{index:04d}{SEAL_SUFFIX}"
+
+
+def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except OSError:
+        return []
+
+
+def _size_on_disk(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_blocks * 512
+    except OSError:
+        return 0

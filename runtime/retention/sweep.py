@@ -1,0 +1,150 @@
+"""Makes room: deletes segments of the drives that lie in one folder, each by a signed tombstone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from runtime.contracts.config import RetentionConfig
+from runtime.contracts.errors import SightlineError
+from runtime.contracts.messages import SealHead
+from runtime.record.lock import DriveInUseError, exclusive
+from runtime.retention.choice import StoredSegment, choose
+from runtime.retention.grave import bury, show_rotations
+from runtime.retention.listing import drives_in, is_closed, room_bytes, segments_of
+from runtime.retention.reserve import Reserve, is_no_room
+from runtime.seal.chain import DriveSealer
+from runtime.seal.envelope import key_id_of
+from runtime.seal.keys import VehicleKey, known_keys
+
+_MIB = 1024 * 1024
+_EXHAUSTED_LOOKS = 10  # where nothing could be deleted, thousands of files are looked at again after so many sweeps
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDrive:
+    """The drive that is being written: what of it must stay, since it is pinned or so new that it may yet be."""
+
+    folder: Path
+    sealer: DriveSealer
+    pinned: Collection[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep found and did. `exhausted`: room is short, and nothing more may be deleted."""
+
+    room_bytes: int
+    exhausted: bool
+    deleted: tuple[StoredSegment, ...] = ()
+    heads: tuple[SealHead, ...] = ()
+    problems: tuple[str, ...] = ()  # drives that cannot be deleted from, each told once
+
+
+class Sweeper:
+    """One thread uses it at a time: the one that seals, since a chain has one writer."""
+
+    def __init__(self, root: Path, config: RetentionConfig, key: VehicleKey, key_dir: Path) -> None:
+        """`root` holds the drives. Raises SealError where the vehicle's public keys cannot be read."""
+        self._root, self._key, self._key_dir = root, key, key_dir
+        self._our_keys = frozenset({key.key_id, *(key_id_of(one) for one in known_keys(key_dir))})
+        self._quota_bytes = None if config.quota_mib is None else config.quota_mib * _MIB
+        self._min_free_bytes = config.min_free_mib * _MIB
+        self._refused: set[Path] = set()
+        self._idle_looks = 0  # that go by before the drives are listed again
+
+    def sweep(self, own: OwnDrive, reserve: Reserve) -> Swept:
+        """Delete until there is room, or nothing is left that may go. Raises OSError where the disk fails."""
+        room = room_bytes(self._root, self._quota_bytes)
+        if room >= self._min_free_bytes:
+            self._idle_looks = 0
+            return Swept(room, exhausted=False)
+        if self._idle_looks > 0:
+            self._idle_looks -= 1
+            return Swept(room, exhausted=True)
+        done = _Done()
+        segments = list(self._segments(own, done))
+        while chosen := choose(segments, room, self._min_free_bytes):
+            for drive in dict.fromkeys(one.drive for one in chosen):
+                these = [one for one in chosen if one.drive == drive]
+                segments = [one for one in segments if one not in these]
+                if not self._delete(these, own, reserve, done):
+                    segments = [one for one in segments if one.drive != drive]
+            room = room_bytes(self._root, self._quota_bytes)
+        exhausted = room < self._min_free_bytes
+        self._idle_looks = _EXHAUSTED_LOOKS if exhausted else 0
+        return Swept(room, exhausted, tuple(done.deleted), tuple(done.heads), tuple(done.problems))
+
+    def look_again(self) -> None:
+        """Something that was not there before may be deleted: a segment was sealed."""
+        self._idle_looks = 0
+
+    def _segments(self, own: OwnDrive, done: _Done) -> Iterator[StoredSegment]:
+        """All segments that there are to choose from."""
+        for drive in drives_in(self._root):
+            if drive in self._refused or not (drive == own.folder or is_closed(drive)):
+                continue
+            try:
+                if drive == own.folder:
+                    yield from _of_own(segments_of(drive, self._our_keys, pinned=own.pinned))
+                else:
+                    yield from segments_of(drive, self._our_keys)
+            except (SightlineError, OSError) as error:
+                self._refuse(drive, error, done)
+
+    def _delete(self, these: list[StoredSegment], own: OwnDrive, reserve: Reserve, done: _Done) -> bool:
+        """Delete segments of one drive; False where nothing (more) can be deleted from it now."""
+        drive = these[0].drive
+        try:
+            if drive == own.folder:
+                for one in these:
+                    _delete_one(own.sealer, one, reserve, done, in_use=True)
+                return True
+            with exclusive(drive):
+                pinned_now = {one.index for one in segments_of(drive, self._our_keys) if one.pinned}
+                sealer = DriveSealer(drive, self._key)
+                show_rotations(sealer, drive, self._key_dir)
+                for one in these:
+                    if one.index not in pinned_now:
+                        _delete_one(sealer, one, reserve, done, in_use=False)
+            return True
+        except DriveInUseError:
+            return False
+        except (SightlineError, OSError) as error:
+            self._refuse(drive, error, done)
+            return False
+
+    def _refuse(self, drive: Path, error: Exception, done: _Done) -> None:
+        """Leave a drive alone from now on, unless it was only for want of room."""
+        if is_no_room(error):
+            return
+        self._refused.add(drive)
+        why = error.strerror if isinstance(error, OSError) else error
+        done.problems.append(f"nothing can be deleted from {drive.name}: {why}")
+
+
+@dataclass(slots=True)
+class _Done:
+    deleted: list[StoredSegment] = field(default_factory=list)
+    heads: list[SealHead] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def _of_own(segments: list[StoredSegment]) -> list[StoredSegment]:
+    """The newest stays, whatever else: a recorder that starts again learns from it where it was."""
+    return [replace(one, in_use=one.index == segments[-1].index) for one in segments]
+
+
+def _delete_one(sealer: DriveSealer, one: StoredSegment, reserve: Reserve, done: _Done, *, in_use: bool) -> None:
+    """By way of the reserve where there is no room even for the tombstone."""
+    try:
+        head = bury(sealer, one, in_use=in_use)
+    except OSError as error:
+        if not is_no_room(error):
+            raise
+        reserve.release()
+        head = bury(sealer, one, in_use=in_use)
+    done.deleted.append(one)
+    if head is not None:
+        done.heads.append(head)
