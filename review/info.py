@@ -11,6 +11,8 @@ from pathlib import Path
 
 from review.incidents import listed_incidents
 from review.reopen import find_drive, recorded_config, recorded_manifest, recorded_plan
+from review.turned_away import turned_away
+from runtime.access.account import SocketCounts
 from runtime.contracts.engine import EngineFingerprint
 from runtime.contracts.errors import SealError, SightlineError
 from runtime.contracts.messages import Event, Gap
@@ -85,6 +87,7 @@ class DriveInfo:
     lacks: tuple[str, ...]  # where the record does not hold what was written into it; the first 20
     lacks_left_out: int
     sealed: str  # by which key, or why not; whether the seals hold is for `sightline verify`
+    turned_away: SocketCounts  # at the sockets of its processes, as they counted
     not_as_it_drove: tuple[str, ...]  # the folder's model, configuration or plan, where it is not what the header names
 
 
@@ -132,6 +135,7 @@ def info(path: Path) -> DriveInfo:
         lacks=tuple(str(lack) for lack in islice(missing, _LACKS_SHOWN)),
         lacks_left_out=sum(1 for _ in missing),
         sealed=_sealed(drive),
+        turned_away=turned_away(drive),
         not_as_it_drove=tuple(_changed(drive)),
     )
 

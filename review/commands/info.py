@@ -54,6 +54,8 @@ def _words(found: DriveInfo) -> str:
         f"end        {found.ended or 'the record does not say: the drive did not end in order'}",
         f"incidents  {found.incidents or 'none'}",
         f"sealed     {found.sealed}",
+        *([f"refused    {found.turned_away.refused} connection(s)"] if found.turned_away.refused else []),
+        *([f"malformed  {found.turned_away.malformed} message(s)"] if found.turned_away.malformed else []),
         *(f"missing    {lack}" for lack in found.lacks),
         *([f"           and {found.lacks_left_out} places more"] if found.lacks_left_out else []),
         *(f"changed    {words}" for words in found.not_as_it_drove),

@@ -1,4 +1,4 @@
-"""`sightline keys`: the key that signs this vehicle's records."""
+"""`sightline keys`: the key that signs this vehicle's records, and the keys of who may connect to it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.commands import console
-from runtime.contracts.errors import ExitCode
+from runtime.commands.connections import ACTIONS, act
+from runtime.contracts.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from runtime.seal.keys import VehicleKey
 
-SUMMARY = "make, show or change the key that signs this vehicle's records"
-EXAMPLE = "sightline keys show"
+SUMMARY = "the key that signs this vehicle's records, and the keys of who may connect to it"
+EXAMPLE = "sightline keys allow viewer tablet --public-key tablet.pub"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +32,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument(
         "what",
-        choices=("new", "show", "rotate"),
-        help="make the first key; show it; change it for a new one, which the old one signs",
+        choices=("new", "show", "rotate", *ACTIONS),
+        help="of the signing key: make the first one (new); show it; change it for a new one, which the old one signs "
+        "(rotate). Of connections: show the vehicle's public key and the list of who may connect (connections); enter "
+        "a ROLE and NAME on it (allow); take a NAME off it (revoke); make a key pair for a NAME (client)",
+    )
+    parser.add_argument(
+        "who",
+        nargs="*",
+        metavar="ROLE NAME",
+        help="for allow: viewer, recorder, marker or driver, and a name; for revoke and client: a name",
+    )
+    parser.add_argument(
+        "--public-key",
+        default=None,
+        metavar="KEY",
+        help="for allow: the client's .pub file, or its 40 characters (default: that of a pair made here)",
     )
     parser.add_argument(
         "--key-dir",
         default=None,
         metavar="FOLDER",
-        help="where the key is (default: sightline/keys under XDG_DATA_HOME; for `run`, record.key_dir)",
+        help="where the keys are (default: sightline/keys under XDG_DATA_HOME; for `run`, record.key_dir)",
     )
 
 
@@ -47,6 +62,10 @@ def run(args: argparse.Namespace) -> int:
     from runtime.seal.keys import key_dir_of, load_key, new_key, rotate_key
 
     folder = key_dir_of(args.key_dir)
+    if args.what in ACTIONS:
+        return act(args.what, tuple(args.who), args.public_key, folder, as_json=args.json)
+    if args.who or args.public_key is not None:
+        raise UsageError(f"`sightline keys {args.what}` is of the signing key, and takes no name; see --help")
     if args.what == "new":
         key = new_key(folder)
     elif args.what == "rotate":

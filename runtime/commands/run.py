@@ -65,6 +65,10 @@ def describe(summary: DriveSummary) -> str:
         f"restarted {restart.name} (ended with {restart.returncode}) after {restart.after_s:g} s"
         for restart in summary.restarts
     ]
+    if summary.refused:
+        lines.append(f"refused   {summary.refused} connection(s); who may connect: sightline keys connections")
+    if summary.malformed:
+        lines.append(f"malformed {summary.malformed} message(s) on the run's sockets")
     if summary.stopped_by:
         lines.append(f"stopped   by {summary.stopped_by}")
     if summary.key_made:

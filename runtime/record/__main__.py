@@ -16,11 +16,13 @@ from pathlib import Path
 
 import zmq
 
+from runtime.access.account import SocketCounts, Teller
 from runtime.access.gate import Gate
 from runtime.bus.publisher import Publisher
 from runtime.contracts.clock import SystemClock
 from runtime.contracts.errors import ExitCode, RecordError, SightlineError
-from runtime.contracts.topics import PICTURE
+from runtime.contracts.link import Payload
+from runtime.contracts.topics import HEALTH, PICTURE
 from runtime.contracts.units import NS_PER_MS
 from runtime.incident.marks import MarkDesk, marks_socket
 from runtime.record.lock import shared
@@ -75,19 +77,36 @@ def _record(plan: RunPlan, parent_pid: int) -> None:
     router = _router(gate, plan)
     publisher = Publisher(plan.pictures, plan.session, PICTURE.viewer_queue, gate, "pictures")
     pictures = PictureEncoder(publisher.publish, plan.config.record)
+    teller = Teller()
 
     def reply(data: bytes) -> None:
         with contextlib.suppress(zmq.ZMQError):  # nobody of that name is there, or its queue is full: it greets again
             router.send_multipart((recorder.link_name, data), zmq.DONTWAIT)
 
+    def publish(payload: Payload) -> None:
+        publisher.publish(payload)
+        if payload.topic == HEALTH.name:
+            teller.tell(SocketCounts(recorder.rejected + desk.malformed, gate.refused))
+
+    def sockets() -> SocketCounts:
+        return SocketCounts(desk.malformed, gate.refused)
+
     recorder = Recorder(
-        plan, store, pictures, clock=SystemClock(), reply=reply, publish=publisher.publish, unsigned=unsigned
+        plan,
+        store,
+        pictures,
+        clock=SystemClock(),
+        reply=reply,
+        publish=publish,
+        unsigned=unsigned,
+        sockets=sockets,
     )
     desk = MarkDesk(marks_socket(gate, plan.marks), recorder.incidents.mark)
     try:
         _loop(router, recorder, desk, stopping, parent_pid)
         store.close()
     finally:
+        teller.tell(SocketCounts(recorder.rejected + desk.malformed, gate.refused))
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is done: no need to die of it on the way out
         publisher.close()
         gate.close(linger_ms=_FAREWELL_MS)
@@ -114,6 +133,7 @@ def _loop(
         if desk.socket in events:
             desk.serve()
         recorder.commit_if_due()
+        recorder.tell_health()
         recorder.check_sealed()
         silent_ms = (time.monotonic_ns() - heard_ns) // NS_PER_MS
         if recorder.finished and (drain_ms or silent_ms >= _FAREWELL_MS):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from runtime.access.account import Accounts
 from runtime.contracts.clock import SystemClock
 from runtime.contracts.config import Config, dump_config
 from runtime.contracts.errors import RecordError, SightlineError
@@ -24,7 +25,7 @@ from runtime.record.drive import Drive, LedgerTotals, open_drive
 from runtime.record.lock import shared
 from runtime.seal.keys import ensure_key, key_dir_of, rotation_files
 from runtime.supervise.plan import CONFIG_NAME, ENGINE_PLAN_NAME, MODEL_NAME, make_plan, make_run_dir
-from runtime.supervise.run import DRIVING, supervise
+from runtime.supervise.run import DRIVING, RECORDER, supervise
 from runtime.supervise.supervisor import Restart, RunResult
 
 
@@ -47,6 +48,8 @@ class DriveSummary(msgspec.Struct, frozen=True):
     restarts: tuple[Restart, ...]
     stopped_by: str | None = None  # the signal that ended it early
     warning: str = ""
+    malformed: int = 0  # messages on its sockets that were none, or not in their place
+    refused: int = 0  # connections that were turned away
     key_id: str = ""  # of the key that signed the record
     key_made: str = ""  # the folder where that key was made, where this run made it
 
@@ -67,8 +70,11 @@ def run_drive(
     drive_id = new_drive_id(clock.utc_ns())
     drive_dir = out / drive_id
     newest = [Progress("failed")]
+    accounts = Accounts()
 
     def on_line(name: str, line: str) -> None:
+        if name == RECORDER:
+            accounts.take(line)
         progress = parse(line.encode()) if name == DRIVING else None
         if progress is not None:
             newest[0] = progress
@@ -98,7 +104,14 @@ def run_drive(
             error = (newest[0].error or _death(result)).replace(str(plan.model_path), config.model)
             raise SightlineError(error.replace(str(plan.engine_plan_path), str(engine_plan)))
         summary = _summary(drive_dir, drive_id, newest[0], result)
-    return msgspec.structs.replace(summary, key_id=key.key_id, key_made=str(key_dir) if key_is_new else "")
+    recorder = accounts.total()
+    return msgspec.structs.replace(
+        summary,
+        malformed=newest[0].malformed + recorder.malformed,
+        refused=newest[0].refused + recorder.refused,
+        key_id=key.key_id,
+        key_made=str(key_dir) if key_is_new else "",
+    )
 
 
 def _refuse_wrong_model(path: Path) -> None:
