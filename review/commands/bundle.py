@@ -25,9 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--segment", type=int, action="append", default=[], metavar="NUMBER", help="a segment, whole; may be repeated"
     )
     parser.add_argument(
-        "--from", type=float, dest="from_s", metavar="SECONDS", help="from this second of the drive on, cut there"
+        "--from", type=_seconds, dest="from_s", metavar="SECONDS", help="from this second of the drive on (12.5s)"
     )
-    parser.add_argument("--to", type=float, dest="to_s", metavar="SECONDS", help="up to this second of the drive")
+    parser.add_argument("--to", type=_seconds, dest="to_s", metavar="SECONDS", help="up to this second; cut there")
     parser.add_argument("--topics", nargs="+", default=[], metavar="TOPIC", help="these topics only; may hold *")
     parser.add_argument("--without-topics", nargs="+", default=[], metavar="TOPIC", help="not these; may hold *")
     parser.add_argument(
@@ -41,6 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--note", default="", metavar="TEXT", help="what they have to say, for the custody log")
     parser.add_argument("--zip", action="store_true", help="make one file of it in place of a folder")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the bundle goes")
+
+
+def _seconds(text: str) -> float:
+    return float(text.removesuffix("s"))
+
+
+_seconds.__name__ = "number of seconds"  # what argparse calls it
 
 
 def run(args: argparse.Namespace) -> int:
