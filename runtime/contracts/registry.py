@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from runtime.contracts.errors import UsageError
 
-Group = Literal["sightline.sources", "sightline.engines", "sightline.plans", "sightline.commands"]
+Group = Literal["sightline.sources", "sightline.engines", "sightline.plans", "sightline.bridges", "sightline.commands"]
 
 
 def names(group: Group) -> tuple[str, ...]:
