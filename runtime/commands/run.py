@@ -69,6 +69,7 @@ def describe(summary: DriveSummary) -> str:
         lines.append(f"refused   {summary.refused} connection(s); who may connect: sightline keys connections")
     if summary.malformed:
         lines.append(f"malformed {summary.malformed} message(s) on the run's sockets")
+    lines += [f"earlier   {recovery}" for recovery in summary.recovered]
     if summary.stopped_by:
         lines.append(f"stopped   by {summary.stopped_by}")
     if summary.key_made:

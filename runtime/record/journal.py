@@ -145,6 +145,15 @@ def survey(path: Path) -> Survey:
     return Survey(size, whole, mark, header, last_log_time_ns, first_log_time_ns, closes)
 
 
+def sync_file(path: Path) -> None:
+    """Bring a file's content to the disk."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def sync_directory(path: Path) -> None:
     """Bring a folder's own entries (new names, renames) to the disk."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.contracts.config import Config, load_config
-from runtime.contracts.errors import RecordError, SealError
+from runtime.contracts.errors import ConfigError, RecordError, SealError
 from runtime.contracts.topics import CLOSING, GAP
 from runtime.record import scan
 from runtime.record.journal import SUFFIX, Survey, survey
@@ -16,7 +16,7 @@ from runtime.record.reading import read_messages
 from runtime.record.segment import SegmentFile, read_note, segment_files
 from runtime.seal.chain import file_hash, recorded_seals
 from runtime.seal.envelope import key_id_of
-from runtime.seal.keys import known_keys
+from runtime.seal.keys import key_dir_of, known_keys
 from runtime.seal.statement import KEY_PREFIX, KEY_SUFFIX, ClosingSeal, Seal, SegmentSeal, key_name, seal_hash
 from runtime.supervise.plan import CONFIG_NAME
 
@@ -40,23 +40,40 @@ class Leftover:
         return self.ended and self.closed and not self.unsealed and not self.journals
 
 
-def may_be_leftover(drive_dir: Path) -> bool:
-    """Whether a folder is a drive that may lack something; told from the names of its files, so that thousands are
-    passed over in no time.
+def leftovers(folder: Path, key_dir: Path | None = None, *, but: Path | None = None) -> Iterator[Path]:
+    """The drives in a folder that may lack something and were begun by this vehicle, the oldest first.
+
+    Thousands of whole ones are passed over by the names of their files. `key_dir`: where this vehicle's keys are, if
+    not where a drive's configuration says.
     """
-    names = [entry.name for entry in drive_dir.iterdir()] if drive_dir.is_dir() else []
+    for drive_dir in sorted(entry for entry in folder.iterdir() if entry.is_dir()):
+        if drive_dir != but and _is_left(drive_dir, key_dir):
+            yield drive_dir
+
+
+def _is_left(drive_dir: Path, key_dir: Path | None) -> bool:
+    try:
+        return _may_lack(drive_dir) and _is_ours(drive_dir, key_dir)
+    except (OSError, ConfigError, SealError):
+        return True  # whoever looks closer says why it cannot be judged
+
+
+def _may_lack(drive_dir: Path) -> bool:
+    names = [entry.name for entry in drive_dir.iterdir()]
     if not any(name.startswith("segment-") for name in names):
         return False
     return any(name.endswith(SUFFIX) for name in names) or not any(name.startswith("closing-") for name in names)
 
 
-def is_of(drive_dir: Path, key_dir: Path) -> bool:
-    """Whether a drive has the public half of a key of this vehicle's: of another vehicle's drive nothing is signed
-    unless somebody asks for it. Raises SealError on a damaged key of ours.
+def _is_ours(drive_dir: Path, key_dir: Path | None) -> bool:
+    """Whether a drive has the public half of a key of this vehicle's: nothing of another vehicle's is signed unless
+    somebody names it.
     """
-    ours = {key_name(key_id_of(key)) for key in known_keys(key_dir)}
-    shown = [entry.name for entry in drive_dir.glob(f"{KEY_PREFIX}*{KEY_SUFFIX}")]
-    return any(name in ours for name in shown)
+    shown = {entry.name for entry in drive_dir.glob(f"{KEY_PREFIX}*{KEY_SUFFIX}")}
+    if not shown:
+        return False
+    ours = known_keys(key_dir or key_dir_of(load_config(drive_dir / CONFIG_NAME).record.key_dir))
+    return any(key_name(key_id_of(key)) in shown for key in ours)
 
 
 def examine(drive_dir: Path, config: Config | None = None) -> Leftover | None:

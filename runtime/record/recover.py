@@ -11,7 +11,6 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +19,7 @@ import msgspec
 from runtime.contracts.clock import SystemClock
 from runtime.contracts.config import Config
 from runtime.contracts.errors import ConfigError, ExitCode, RecordError, SealError, SightlineError
-from runtime.record.leftover import Leftover, examine, is_of, may_be_leftover
+from runtime.record.leftover import Leftover, examine, leftovers
 from runtime.record.lock import DriveInUseError, exclusive
 from runtime.record.pictures import PictureEncoder
 from runtime.record.recorder import Recorder
@@ -94,14 +93,6 @@ def take_up(drive_dir: Path, key_dir: Path | None = None, config: Config | None 
         return _take_up(drive_dir, found, signer, unsigned)
     except (RecordError, SealError) as error:
         return Recovery(str(drive_dir), "recovered", journals=found.journals, why=str(error))
-
-
-def leftovers(folder: Path, key_dir: Path | None, *, but: Path | None = None) -> Iterator[Path]:
-    """The drives in a folder that may lack something and were begun by this vehicle, the oldest first."""
-    ours = key_dir_of(None) if key_dir is None else key_dir
-    for drive_dir in sorted(entry for entry in folder.iterdir() if entry.is_dir()):
-        if drive_dir != but and may_be_leftover(drive_dir) and is_of(drive_dir, ours):
-            yield drive_dir
 
 
 def sealer_of(drive_dir: Path, key_dir: Path) -> tuple[DriveSealer | None, str]:
@@ -182,8 +173,7 @@ def main(arguments: list[str]) -> int:
     try:
         plan = read_plan(Path(arguments[0]))
         own = Path(plan.drive_dir)
-        configured = plan.config.record.key_dir
-        for drive_dir in leftovers(own.parent, key_dir_of(configured), but=own):
+        for drive_dir in leftovers(own.parent, but=own):
             done = recover(drive_dir)
             if done.outcome not in ("whole", "in-use"):
                 sys.stdout.write(msgspec.json.encode(done).decode() + "\n")

@@ -69,7 +69,10 @@ class DriveStore:
         self.dirty = False
         self.discarding = False
         self.refusals = 0  # for want of room
-        self.recovered = self._recover()
+        try:
+            self.recovered = self._recover()
+        except OSError as error:
+            raise refused(self._dir, error) from error
         self.kept_sequence = self.next_sequence  # all sets below it are on the disk, or declared there
 
     @property
@@ -231,7 +234,7 @@ class DriveStore:
 
     def _recover(self) -> Recovered | None:
         """Take up what an earlier recorder of this drive left. Journals are cut to whole sets and sealed."""
-        for leftover in self._dir.glob(f"segment-*{TEMPORARY}"):
+        for leftover in self._dir.glob(f"*{TEMPORARY}"):
             leftover.unlink()
         files = segment_files(self._dir)
         if not files:

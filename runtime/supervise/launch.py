@@ -22,10 +22,14 @@ from runtime.contracts.worth import read_worth, report_path
 from runtime.driving.progress import Progress, parse
 from runtime.engines.open import find_plan
 from runtime.record.drive import Drive, LedgerTotals, open_drive
+from runtime.record.journal import sync_directory, sync_file
 from runtime.record.lock import shared
-from runtime.seal.keys import ensure_key, key_dir_of, rotation_files
+from runtime.record.recover import Recovery, parse_recovery
+from runtime.seal.envelope import public_key_pem
+from runtime.seal.keys import VehicleKey, ensure_key, key_dir_of, rotation_files
+from runtime.seal.statement import key_name
 from runtime.supervise.plan import CONFIG_NAME, ENGINE_PLAN_NAME, MODEL_NAME, make_plan, make_run_dir
-from runtime.supervise.run import DRIVING, RECORDER, supervise
+from runtime.supervise.run import DRIVING, RECORDER, RECOVERY, supervise
 from runtime.supervise.supervisor import Restart, RunResult
 
 
@@ -52,6 +56,7 @@ class DriveSummary(msgspec.Struct, frozen=True):
     refused: int = 0  # connections that were turned away
     key_id: str = ""  # of the key that signed the record
     key_made: str = ""  # the folder where that key was made, where this run made it
+    recovered: tuple[Recovery, ...] = ()  # earlier drives beside it that had been left without their end
 
 
 def run_drive(
@@ -71,10 +76,14 @@ def run_drive(
     drive_dir = out / drive_id
     newest = [Progress("failed")]
     accounts = Accounts()
+    recovered: list[Recovery] = []
 
     def on_line(name: str, line: str) -> None:
         if name == RECORDER:
             accounts.take(line)
+        recovery = parse_recovery(line) if name == RECOVERY else None
+        if recovery is not None:
+            recovered.append(recovery)
         progress = parse(line.encode()) if name == DRIVING else None
         if progress is not None:
             newest[0] = progress
@@ -93,7 +102,7 @@ def run_drive(
             )
             _make_folder(drive_dir)
             held.enter_context(shared(drive_dir))
-            _furnish(drive_dir, config, engine_plan, key_dir)
+            _furnish(drive_dir, config, engine_plan, key_dir, key)
         except SightlineError:
             shutil.rmtree(run_dir, ignore_errors=True)
             raise
@@ -111,6 +120,7 @@ def run_drive(
         refused=newest[0].refused + recorder.refused,
         key_id=key.key_id,
         key_made=str(key_dir) if key_is_new else "",
+        recovered=tuple(recovered),
     )
 
 
@@ -132,8 +142,10 @@ def _not_writable(drive_dir: Path, error: OSError) -> RecordError:
     return RecordError(f"the drive's folder {drive_dir} cannot be written: {error.strerror}; choose another --out")
 
 
-def _furnish(drive_dir: Path, config: Config, engine_plan: Path | None, key_dir: Path) -> None:
-    """Give the drive its own copies of model, report and plan (where there is one) and configuration."""
+def _furnish(drive_dir: Path, config: Config, engine_plan: Path | None, key_dir: Path, key: VehicleKey) -> None:
+    """Give the drive its own copies of model, report and plan (where there is one) and configuration, and the public
+    half of the key that will sign it; bring all that to the disk, with the folder itself, before anything is recorded.
+    """
     try:
         shutil.copyfile(config.model, drive_dir / MODEL_NAME)
         report = report_path(Path(config.model))
@@ -145,6 +157,11 @@ def _furnish(drive_dir: Path, config: Config, engine_plan: Path | None, key_dir:
             shutil.copyfile(statement, drive_dir / statement.name)
         resolved = msgspec.structs.replace(config, model=MODEL_NAME)
         (drive_dir / CONFIG_NAME).write_text(dump_config(resolved), encoding="utf-8")
+        (drive_dir / key_name(key.key_id)).write_bytes(public_key_pem(key.public_key))
+        for entry in drive_dir.iterdir():
+            sync_file(entry)
+        for folder in (drive_dir, drive_dir.parent, drive_dir.resolve().parent.parent):  # --out may be new as well
+            sync_directory(folder)
     except OSError as error:
         raise _not_writable(drive_dir, error) from error
 
