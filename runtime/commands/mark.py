@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import getpass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runtime.commands import console
-from runtime.contracts.errors import ExitCode
+from runtime.contracts.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from runtime.access.keys import Credentials
 
 SUMMARY = "mark this moment of a running drive: what is around it is kept, with the reason"
 EXAMPLE = 'sightline mark --reason "swerved for no reason"'
@@ -28,6 +32,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ENDPOINT",
         help="where a run on another machine takes marks: tcp://HOST:PORT",
     )
+    parser.add_argument(
+        "--vehicle",
+        default=None,
+        metavar="PUBLIC",
+        help="with --endpoint: the vehicle's connection.pub, or its 40 characters",
+    )
+    parser.add_argument(
+        "--client", default=None, metavar="NAME", help="with --vehicle: whose pair this is (sightline keys client NAME)"
+    )
+    parser.add_argument(
+        "--key-dir",
+        default=None,
+        metavar="FOLDER",
+        help="where that pair is (default: sightline/keys under XDG_DATA_HOME)",
+    )
     parser.add_argument("--timeout-s", type=float, default=5.0, metavar="SECONDS", help="how long to wait (5)")
 
 
@@ -37,14 +56,32 @@ def run(args: argparse.Namespace) -> int:
     from runtime.incident.marks import send_mark
     from runtime.supervise.running import find_run
 
-    endpoint = args.endpoint or find_run(args.run).marks
+    if args.endpoint is None:
+        plan = find_run(args.run)
+        endpoint, credentials = plan.marks, plan.credentials("marker")
+    else:
+        endpoint, credentials = args.endpoint, _credentials(args)
     by = _login() if args.by is None else args.by
-    marked = send_mark(endpoint, args.reason, by, timeout_s=args.timeout_s, clock=SystemClock())
+    marked = send_mark(
+        endpoint, args.reason, by, timeout_s=args.timeout_s, clock=SystemClock(), credentials=credentials
+    )
     if args.json:
         console.emit_json(marked)
     else:
         console.emit(f"marked: incident {marked.incident} of the drive {marked.drive_id}")
     return ExitCode.YES
+
+
+def _credentials(args: argparse.Namespace) -> Credentials | None:
+    """What a recorder on another machine asks for; None where it asks for nothing."""
+    from runtime.access.keys import Credentials, client_key, public_key
+    from runtime.seal.keys import key_dir_of
+
+    if args.vehicle is None and args.client is None:
+        return None
+    if args.vehicle is None or args.client is None:
+        raise UsageError("keys go in pairs: give --vehicle PUBLIC and --client NAME")
+    return Credentials(client_key(key_dir_of(args.key_dir), args.client), public_key(args.vehicle))
 
 
 def _login() -> str:

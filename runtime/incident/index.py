@@ -10,8 +10,10 @@ import msgspec
 
 from runtime.contracts.errors import RecordError
 from runtime.contracts.incident import INDEX_NAME, IncidentIndex
+from runtime.contracts.regular_file import read_regular
 
 _TEMPORARY = f"{INDEX_NAME}.tmp"
+_LARGEST_BYTES = 64 * 1024 * 1024
 
 
 def write_index(drive_dir: Path, index: IncidentIndex) -> None:
@@ -45,7 +47,7 @@ def read_index(drive_dir: Path) -> IncidentIndex | None:
     """
     path = drive_dir / INDEX_NAME
     try:
-        return msgspec.json.decode(path.read_bytes(), type=IncidentIndex)
+        return msgspec.json.decode(read_regular(path, _LARGEST_BYTES), type=IncidentIndex)
     except FileNotFoundError:
         return None
     except OSError as error:

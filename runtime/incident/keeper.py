@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from runtime.contracts.config import IncidentConfig
@@ -13,7 +13,7 @@ from runtime.contracts.units import NS_PER_S
 from runtime.incident import windows
 from runtime.incident.index import clean, read_index, write_index
 from runtime.incident.triggers import WATCHED, Moment, Watch, watch
-from runtime.incident.windows import KEPT_MARKS, Incidents, Margin
+from runtime.incident.windows import KEPT_MARKS, Incidents, Margin, Span
 from runtime.record.reading import read_messages
 from runtime.record.segment import SegmentFile, segment_files
 from runtime.record.store import DriveStore
@@ -126,19 +126,21 @@ class IncidentKeeper:
             if self._written.get(one.number) != one:
                 self._written[one.number] = one
                 self._write(INCIDENT, one)
+        self._pin(spans)
+
+    def _pin(self, spans: Mapping[int, Span]) -> None:
         reach_ns = self._now.t_source_ns - self._margin.before_ns
         recent = windows.meeting(spans, reach_ns, self._now.t_source_ns)
         self.pinned = recent.union(*(one.segments for one in self._incidents))
 
-    def _source_spans(self) -> dict[int, windows.Span]:
+    def _source_spans(self) -> dict[int, Span]:
         """From when to when the segments reach, in the source's time by the header's law."""
         header = self._store.header
         if header is None:
             return {}
         ahead_ns = header.utc_origin_ns - header.t_source_origin_ns
         return {
-            index: windows.Span(span.first_ns - ahead_ns, span.last_ns - ahead_ns)
-            for index, span in self._store.spans.items()
+            index: Span(span.first_ns - ahead_ns, span.last_ns - ahead_ns) for index, span in self._store.spans.items()
         }
 
     def _take_up(self, open_files: Iterable[SegmentFile]) -> None:
@@ -159,7 +161,9 @@ class IncidentKeeper:
         self._written = {one.number: one for one in self._incidents if not one.open}
         for file in open_files:
             self._read(file)
-        self.pinned = frozenset().union(*(one.segments for one in self._incidents))
+        spans = self._source_spans()
+        self._incidents = windows.touching(self._incidents, spans)
+        self._pin(spans)
 
     def _read(self, file: SegmentFile) -> None:
         """What a segment holds of incidents, and what is to be remembered of the messages in it. What these set off

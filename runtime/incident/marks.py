@@ -48,14 +48,14 @@ def marks_socket(gate: Gate, endpoint: str) -> zmq.Socket[bytes]:
 class MarkDesk:
     """Takes what has come on the socket and answers it.
 
-    `malformed` counts what was no mark, `repeated` marks that had come before, `refused` those that were not taken.
+    `rejected` counts what was no mark, and marks that were taken before.
     """
 
     def __init__(self, socket: zmq.Socket[bytes], take: Callable[[Sequence[Mark]], Sequence[Marked]]) -> None:
         """`take` answers each mark, in their order, once they are on the disk; it raises nothing of its own."""
         self.socket, self._take = socket, take
         self._seen: set[str] = set()
-        self.malformed = self.repeated = self.refused = 0
+        self.rejected = 0
 
     def serve(self) -> None:
         """Deal with what has come, up to a bound. Never waits for anybody but the disk."""
@@ -68,7 +68,7 @@ class MarkDesk:
                 break
             mark = _decoded(_MARK, parts)
             if mark is None:
-                self.malformed += 1
+                self.rejected += 1
                 self._answer(sender, Marked("", "", -1, "this is no mark"))
                 continue
             senders.append(sender)
@@ -79,11 +79,9 @@ class MarkDesk:
                 self._answer(sender, answer)
 
     def _count(self, mark: Mark, answer: Marked) -> None:
-        if answer.refusal:
-            self.refused += 1
-        elif mark.token in self._seen:
-            self.repeated += 1
-        else:
+        if mark.token in self._seen:
+            self.rejected += 1
+        elif not answer.refusal:
             self._seen.add(mark.token)  # bounded as the marks that an incident keeps are
 
     def _answer(self, sender: bytes, answer: Marked) -> None:

@@ -1,0 +1,56 @@
+"""The list on the disk: whole or not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runtime.contracts.errors import RecordError
+from runtime.contracts.incident import INDEX_NAME, Incident, IncidentIndex, Trigger
+from runtime.incident.index import clean, read_index, write_index
+
+INDEX = IncidentIndex(
+    "drive",
+    (
+        Incident(
+            0,
+            -10,
+            20,
+            (Trigger("mark", 5, 1, "was \N{LATIN SMALL LETTER U WITH DIAERESIS}bel", "me", "t"),),
+            (0, 1),
+            True,
+        ),
+    ),
+)
+
+
+def test_it_is_read_back_as_it_was_written_and_nothing_else_is_left_there(tmp_path: Path) -> None:
+    assert read_index(tmp_path) is None
+    write_index(tmp_path, IncidentIndex("drive"))
+    write_index(tmp_path, INDEX)
+    assert read_index(tmp_path) == INDEX
+    assert [path.name for path in tmp_path.iterdir()] == [INDEX_NAME]
+
+
+def test_where_it_cannot_be_written_the_one_before_stays(tmp_path: Path) -> None:
+    write_index(tmp_path, INDEX)
+    (tmp_path / f"{INDEX_NAME}.tmp").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_index(tmp_path, IncidentIndex("drive"))
+    assert read_index(tmp_path) == INDEX
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"drive_id": 1}', b"\xff" * 40, b"[" * 100_000])
+def test_bytes_that_are_no_list_are_named(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / INDEX_NAME).write_bytes(data)
+    with pytest.raises(RecordError, match=INDEX_NAME):
+        read_index(tmp_path)
+
+
+def test_what_a_writer_left_that_died_is_taken_away(tmp_path: Path) -> None:
+    write_index(tmp_path, INDEX)
+    (tmp_path / f"{INDEX_NAME}.tmp").write_bytes(b"half of")
+    clean(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [INDEX_NAME]
+    clean(tmp_path)

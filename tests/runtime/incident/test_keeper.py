@@ -1,0 +1,228 @@
+"""The recorder's memory of incidents, on a real drive's folder, with a recorder that dies and comes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from runtime.contracts.config import IncidentConfig, RecordConfig
+from runtime.contracts.incident import INDEX_NAME, Incident, Mark, Trigger
+from runtime.contracts.messages import GroundTruth
+from runtime.contracts.topics import INCIDENT, TRIGGER, TRUTH, Topic
+from runtime.contracts.units import NS_PER_MS, NS_PER_S
+from runtime.incident.index import read_index
+from runtime.incident.keeper import IncidentKeeper
+from runtime.incident.triggers import Moment
+from runtime.incident.windows import KEPT_MARKS
+from runtime.record.store import DriveStore
+from tests.runtime.record.recording import UTC_ORIGIN_NS, header_payload
+
+PERIOD_NS = 100 * NS_PER_MS
+CONFIG = IncidentConfig(before_s=3.0, after_s=2.0)
+MARGIN_NS = (3 * NS_PER_S, 2 * NS_PER_S)
+
+
+class Bench:
+    """A store with segments of one second and the keeper beside it; `frame` writes a set of ten a second."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = DriveStore(folder, "session", RecordConfig(segment_s=1.0))
+        self.frames = self.store.next_sequence
+        self.written: list[Trigger | Incident] = []
+        self.keeper = IncidentKeeper(folder, "drive", CONFIG, self.store, self._write)
+
+    def begin(self) -> Bench:
+        self.store.keep_header(header_payload().data)
+        return self
+
+    def frame(self, *, collided: bool = False, marked: bool = True) -> None:
+        at_ns = self.frames * PERIOD_NS
+        truth = GroundTruth(self.frames, at_ns, 0.0, 0.0, 0.0, None, 0.0, False, collided, 10.0)
+        data, moment = TRUTH.encode(truth), Moment(at_ns, self.frames)
+        self._append(TRUTH, data, at_ns)
+        self.keeper.observe(TRUTH, data, moment)
+        self.keeper.settle(moment)
+        if marked:
+            self.store.mark(
+                self.frames,
+                self.frames,
+                frame_sequence=self.frames,
+                log_time_ns=UTC_ORIGIN_NS + at_ns,
+                publish_time_ns=0,
+            )
+        self.frames += 1
+
+    def drive(self, frames: int, collided: range = range(0)) -> Bench:
+        for _ in range(frames):
+            self.frame(collided=self.frames in collided)
+        return self
+
+    def commit(self) -> Bench:
+        """As before an acknowledgement."""
+        self.store.sync()
+        assert self.keeper.save() == ""
+        return self
+
+    def die(self) -> Bench:
+        """The recorder is killed; what another one takes up."""
+        self.store.sync()
+        self.store.sealing.beside(lambda: None).result()  # its thread dies with it
+        return Bench(self.folder)
+
+    @property
+    def incidents(self) -> tuple[Incident, ...]:
+        return self.keeper.incidents
+
+    def _write(self, topic: Topic, message: Trigger | Incident) -> None:
+        self.written.append(message)
+        self._append(topic, topic.encode(message), max(0, self.store.last_log_time_ns - UTC_ORIGIN_NS))
+
+    def _append(self, topic: Topic, data: bytes, at_ns: int) -> None:
+        log_time_ns = UTC_ORIGIN_NS + at_ns
+        self.store.append(topic.name, topic, data, log_time_ns=log_time_ns, publish_time_ns=0, sequence=-1)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path).begin()
+
+
+def test_a_drive_without_incidents_has_no_list(bench: Bench) -> None:
+    bench.drive(50).commit()
+    assert bench.incidents == ()
+    assert bench.written == []
+    assert not (bench.folder / INDEX_NAME).exists()
+
+
+def test_an_incident_is_written_when_it_opens_and_closes_and_pins_the_segments_around_it(bench: Bench) -> None:
+    bench.drive(150, collided=range(70, 75)).commit()
+    (one,) = bench.incidents
+    at_ns = 70 * PERIOD_NS
+    assert (one.t_from_ns, one.t_to_ns) == (at_ns - MARGIN_NS[0], at_ns + MARGIN_NS[1])
+    assert one.triggers == (Trigger("collision", at_ns, 70, "the simulated car hit something"),)
+    ends_ns = [(span.first_ns - UTC_ORIGIN_NS, span.last_ns - UTC_ORIGIN_NS) for span in bench.store.spans.values()]
+    met = [index for index, (first, last) in enumerate(ends_ns) if first <= one.t_to_ns and last >= one.t_from_ns]
+    assert list(one.segments) == met
+    assert not one.open
+    states = [message for message in bench.written if isinstance(message, Incident)]
+    assert [message.open for message in states] == [True] * (len(states) - 1) + [False]
+    assert states[-1] == one
+    index = read_index(bench.folder)
+    assert index is not None
+    assert index.incidents == bench.incidents
+
+
+def test_what_an_incident_that_begins_now_would_reach_back_to_is_pinned_and_older_is_not(bench: Bench) -> None:
+    bench.drive(100)
+    now_ns, before_ns = 99 * PERIOD_NS, MARGIN_NS[0] + NS_PER_S  # it is looked at once a second
+    spans = {index: span.last_ns - UTC_ORIGIN_NS for index, span in bench.store.spans.items()}
+    assert {
+        index for index, last_ns in spans.items() if last_ns >= now_ns - MARGIN_NS[0] and index in bench.keeper.pinned
+    }
+    assert all(spans[index] >= now_ns - before_ns for index in bench.keeper.pinned)
+    assert 0 not in bench.keeper.pinned
+
+
+@pytest.mark.parametrize(("second", "incidents"), [(90, 1), (130, 2)])
+def test_two_triggers_are_one_incident_where_their_windows_overlap_and_two_where_not(
+    second: int, incidents: int, bench: Bench
+) -> None:
+    bench.drive(70, collided=range(50, 51)).drive(80, collided=range(second, second + 1))
+    assert [len(one.triggers) for one in bench.incidents] == [2 // incidents] * incidents
+
+
+def test_a_recorder_that_comes_back_goes_on_where_the_list_and_the_journal_ended(bench: Bench) -> None:
+    bench.drive(60, collided=range(52, 60)).commit()
+    bench.drive(3, collided=range(60, 70))
+    back = bench.die()
+    assert back.incidents[0].triggers == bench.incidents[0].triggers
+    back.drive(5, collided=range(63, 68))
+    assert [len(one.triggers) for one in back.incidents] == [1], "it is the same collision, not another one"
+    back.drive(80)
+    (one,) = back.incidents
+    assert not one.open
+    assert max(one.segments) > 5
+
+
+def test_what_only_the_journal_holds_is_taken_up_from_it(bench: Bench) -> None:
+    bench.drive(40, collided=range(35, 36))
+    assert not (bench.folder / INDEX_NAME).exists(), "nothing was acknowledged yet"
+    back = bench.die()
+    assert [(one.number, one.triggers) for one in back.incidents] == [(0, bench.incidents[0].triggers)]
+    assert 3 in back.keeper.pinned
+
+
+def test_a_trigger_whose_set_was_cut_away_stays_where_it_was_listed_and_is_told_to_the_record_again(
+    bench: Bench,
+) -> None:
+    bench.drive(33)
+    bench.frame(collided=True, marked=False)
+    bench.commit()
+    back = bench.die()
+    assert back.store.next_sequence == 33
+    assert back.incidents == bench.incidents
+    back.drive(12)
+    told = next(message for message in back.written if isinstance(message, Incident))
+    assert told.triggers == bench.incidents[0].triggers
+
+
+def test_a_list_that_cannot_be_read_is_made_anew_from_the_record_and_that_is_said(bench: Bench) -> None:
+    bench.drive(40, collided=range(20, 21)).commit()
+    (bench.folder / INDEX_NAME).write_bytes(b"{" * 50)
+    back = bench.die()
+    assert INDEX_NAME in back.keeper.damage
+    assert [one.triggers for one in back.incidents] == [one.triggers for one in bench.incidents]
+
+
+def test_a_mark_is_answered_when_it_is_on_the_disk(bench: Bench) -> None:
+    bench.drive(40)
+    (answer,) = bench.keeper.mark([Mark("one", "look at this", "me")])
+    assert (answer.token, answer.drive_id, answer.incident, answer.refusal) == ("one", "drive", 0, "")
+    index = read_index(bench.folder)
+    assert index is not None
+    assert index.incidents[0].triggers == (Trigger("mark", 39 * PERIOD_NS, 39, "look at this", "me", "one"),)
+
+
+def test_a_mark_that_is_sent_again_counts_once_even_by_a_recorder_that_came_later(bench: Bench) -> None:
+    bench.drive(40)
+    mark = Mark("one", "look at this")
+    first = bench.keeper.mark([mark, mark])
+    assert first == [first[0]] * 2
+    back = bench.die()
+    assert back.keeper.mark([mark]) == first[:1]
+    assert [len(one.triggers) for one in back.incidents] == [1]
+
+
+def test_a_mark_is_refused_before_the_drive_after_it_and_where_the_disk_refuses(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "unborn").mkdir()
+    unborn = Bench(tmp_path / "unborn")
+    assert "has not begun" in unborn.keeper.mark([Mark("one", "why")])[0].refusal
+    bench.drive(10)
+    obstacle = bench.folder / f"{INDEX_NAME}.tmp"
+    obstacle.mkdir()
+    assert "cannot be written" in bench.keeper.mark([Mark("two", "why")])[0].refusal
+    obstacle.rmdir()
+    assert bench.keeper.mark([Mark("two", "why")])[0].refusal == ""
+    bench.keeper.close()
+    assert "is over" in bench.keeper.mark([Mark("three", "why")])[0].refusal
+
+
+def test_a_flood_of_marks_is_bounded(bench: Bench) -> None:
+    bench.drive(10)
+    answers = [bench.keeper.mark([Mark(f"{count}", "again")])[0] for count in range(KEPT_MARKS + 20)]
+    assert [answer.refusal == "" for answer in answers] == [True] * KEPT_MARKS + [False] * 20
+    assert len([message for message in bench.written if isinstance(message, Trigger)]) == KEPT_MARKS
+
+
+def test_the_end_of_the_drive_closes_what_is_open(bench: Bench) -> None:
+    bench.drive(40, collided=range(38, 40)).commit()
+    assert [one.open for one in bench.incidents] == [True]
+    bench.keeper.close()
+    assert [one.open for one in bench.incidents] == [False]
+    assert isinstance(bench.written[-1], Incident)
+    assert not bench.written[-1].open
+    assert msgspec.json.decode(INCIDENT.encode(bench.written[-1]), type=Incident) == bench.incidents[0]
+    assert TRIGGER.decode(TRIGGER.encode(bench.incidents[0].triggers[0])) == bench.incidents[0].triggers[0]
