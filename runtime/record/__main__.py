@@ -86,10 +86,10 @@ def _record(plan: RunPlan, parent_pid: int) -> None:
     def publish(payload: Payload) -> None:
         publisher.publish(payload)
         if payload.topic == HEALTH.name:
-            teller.tell(SocketCounts(recorder.rejected + desk.malformed, gate.refused))
+            teller.tell(SocketCounts(recorder.rejected + desk.rejected, gate.refused))
 
     def sockets() -> SocketCounts:
-        return SocketCounts(desk.malformed, gate.refused)
+        return SocketCounts(desk.rejected, gate.refused)
 
     recorder = Recorder(
         plan,
@@ -106,7 +106,7 @@ def _record(plan: RunPlan, parent_pid: int) -> None:
         _loop(router, recorder, desk, stopping, parent_pid)
         store.close()
     finally:
-        teller.tell(SocketCounts(recorder.rejected + desk.malformed, gate.refused))
+        teller.tell(SocketCounts(recorder.rejected + desk.rejected, gate.refused))
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is done: no need to die of it on the way out
         publisher.close()
         gate.close(linger_ms=_FAREWELL_MS)
