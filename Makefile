@@ -27,6 +27,7 @@ test: .venv/.dev  ## set up, run the tests
 check: .venv/.dev  ## formatting, lint, types, and whether the docs are true
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
+	.venv/bin/hadolint Dockerfile.jetson
 	.venv/bin/mypy $(shell .venv/bin/python -c 'import importlib.util as i, sys; sys.exit(not i.find_spec("torch"))' || echo $(TYPED_WITHOUT_TORCH))
 	.venv/bin/python -m pytest tests/docs tests/test_architecture.py
 
@@ -43,6 +44,7 @@ test-pythons:  ## the runtime's tests under every other supported Python that is
 
 check-jetson: .venv/.dev  ## whether the Jetson's locks hold, and the image's pip steps work (asks the package index)
 	.venv/bin/python scripts/check-jetson
+	.venv/bin/python scripts/replay-image
 
 bench: .venv/.dev  ## every figure in the docs, measured on this machine
 	.venv/bin/python -m benchmarks

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.scripts.loading import script
+
 ROOT = Path(__file__).resolve().parents[2]
 CONSTRAINTS = ROOT / "constraints"
 
 
-def loaded() -> ModuleType:
-    """The script as a module."""
-    loader = importlib.machinery.SourceFileLoader("check_jetson", str(ROOT / "scripts" / "check-jetson"))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[loader.name] = module  # where dataclasses look up annotations
-    loader.exec_module(module)
-    return module
-
-
-SCRIPT = loaded()
+SCRIPT = script("check-jetson")
 JETPACK_6, JETPACK_7 = SCRIPT.TARGETS
 
 
 @pytest.mark.parametrize("target", SCRIPT.TARGETS, ids=lambda target: target.name)
-def test_a_lock_pins_the_versions_that_the_tests_run_with_and_no_others(target: SCRIPT.Target) -> None:  # type: ignore[name-defined]
+def test_a_lock_pins_the_versions_that_the_tests_run_with_and_no_others(target: Any) -> None:
     tested = SCRIPT.pinned(CONSTRAINTS / f"py{target.python}.txt")
     locked = SCRIPT.pinned(target.lock)
     assert locked.items() <= tested.items()
@@ -64,10 +52,10 @@ def test_a_marker_is_judged_by_the_boards_python_and_processor_not_by_this_one()
     assert [one.name for one in SCRIPT.wanted_names(requires, JETPACK_7)] == ["numpy"]
 
 
-def wheels_of(pins: dict[str, str]) -> dict[str, SCRIPT.Wheel]:  # type: ignore[name-defined]
+def wheels_of(pins: dict[str, str]) -> dict[str, Any]:
     """What the index has for JetPack 6; skips where it does not answer."""
     try:
-        found: dict[str, SCRIPT.Wheel] = SCRIPT.wheels_of(pins, JETPACK_6, SCRIPT.BOARD)  # type: ignore[name-defined]
+        found: dict[str, Any] = SCRIPT.wheels_of(pins, JETPACK_6, SCRIPT.BOARD)
     except SCRIPT.IndexSilentError as error:
         pytest.skip(f"the package index does not answer: {error}")
     return found
