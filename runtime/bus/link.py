@@ -74,7 +74,7 @@ class LinkSender:
         self._lost_to = -1
         self._credit = config.credit  # before the first acknowledgement: what every recorder grants
         self._acknowledged_count = 0
-        self._finished = False
+        self._finished: Finished | None = None
         self._heard_ns = clock.monotonic_ns()
         self._greeted_ns = self._heard_ns - _SILENCE_NS
         self.lost = 0
@@ -176,12 +176,12 @@ class LinkSender:
                 return f"the recorder acknowledged none of {self.waiting} message sets in {timeout_s:g} s"
         farewell = link.encode(Finish(self._session, self._next))
         deadline_ns = self._clock.monotonic_ns() + int(timeout_s * NS_PER_S)
-        while not self._finished:
+        while self._finished is None:
             if self._clock.monotonic_ns() > deadline_ns:
                 return f"everything is on the disk, but the recorder did not seal the record in {timeout_s:g} s"
             self._try_send(farewell)
-            self._wait(lambda: self._finished, _SILENCE_NS / NS_PER_S)
-        return None
+            self._wait(lambda: self._finished is not None, _SILENCE_NS / NS_PER_S)
+        return self._finished.unfinished or None
 
     def close(self) -> None:
         """Give socket and shared memory back; what was not acknowledged is dropped. Idempotent."""
@@ -222,7 +222,7 @@ class LinkSender:
             return
         self._heard_ns = self._clock.monotonic_ns()
         if isinstance(message, Finished):
-            self._finished = True
+            self._finished = message
         elif isinstance(message, Acknowledge):
             self._acknowledged(message)
 

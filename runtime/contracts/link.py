@@ -102,9 +102,10 @@ class Acknowledge(msgspec.Struct, frozen=True, array_like=True, tag="ack"):
 
 
 class Finished(msgspec.Struct, frozen=True, array_like=True, tag="finished"):
-    """The record is sealed."""
+    """The record is sealed; with `unfinished`, why it is not yet: there was no room."""
 
     session: Name
+    unfinished: str = ""
 
 
 ToRecorder = MessageSet | LossNotice | Hello | Finish

@@ -30,6 +30,7 @@ from runtime.record.pictures import PictureEncoder
 from runtime.record.recorder import Recorder
 from runtime.record.recover import sealer_of, take_up
 from runtime.record.store import DriveStore
+from runtime.retention.sweep import Sweeper
 from runtime.seal.keys import key_dir_of
 from runtime.supervise.plan import RunPlan, read_plan
 
@@ -70,7 +71,8 @@ def _mend(plan: RunPlan) -> None:
 
 
 def _record(plan: RunPlan, parent_pid: int) -> None:
-    signer, unsigned = sealer_of(Path(plan.drive_dir), key_dir_of(plan.config.record.key_dir))
+    key_dir = key_dir_of(plan.config.record.key_dir)
+    signer, unsigned = sealer_of(Path(plan.drive_dir), key_dir)
     store = DriveStore(Path(plan.drive_dir), plan.session, plan.config.record, signer)
     stopping = _termination()
     gate = Gate(plan.server_access())
@@ -100,6 +102,7 @@ def _record(plan: RunPlan, parent_pid: int) -> None:
         publish=publish,
         unsigned=unsigned,
         sockets=sockets,
+        sweeper=Sweeper(Path(plan.drive_dir).parent, plan.config.record.retention, key_dir),
     )
     desk = MarkDesk(marks_socket(gate, plan.marks), recorder.incidents.mark)
     try:
@@ -134,6 +137,7 @@ def _loop(
             desk.serve()
         recorder.commit_if_due()
         recorder.tell_health()
+        recorder.keep_room()
         recorder.check_sealed()
         silent_ms = (time.monotonic_ns() - heard_ns) // NS_PER_MS
         if recorder.finished and (drain_ms or silent_ms >= _FAREWELL_MS):

@@ -8,18 +8,19 @@ from pathlib import Path
 from runtime.access.account import SocketCounts
 from runtime.contracts import link
 from runtime.contracts.clock import Clock
-from runtime.contracts.errors import LinkError, RecordError
+from runtime.contracts.errors import LinkError
 from runtime.contracts.incident import Incident, Trigger
 from runtime.contracts.link import Acknowledge, Finish, Finished, Hello, LossNotice, MessageSet, Payload, ToDrive
 from runtime.contracts.messages import Event, Gap, timestamp
-from runtime.contracts.topics import EVENT, GAP, HEADER, HEALTH, SEAL_HEAD, Topic, find_topic
+from runtime.contracts.topics import EVENT, GAP, HEALTH, SEAL_HEAD, Topic
 from runtime.contracts.units import NS_PER_MS
 from runtime.incident.keeper import IncidentKeeper
-from runtime.incident.triggers import Moment
-from runtime.record.acceptance import refusal
-from runtime.record.account import Account, Room
+from runtime.record.account import Account
 from runtime.record.pictures import PictureEncoder
+from runtime.record.room import RoomWatch
+from runtime.record.set_writer import SetWriter
 from runtime.record.store import DriveStore
+from runtime.retention.sweep import Sweeper
 from runtime.supervise.plan import RunPlan
 
 NAME = "recorder"
@@ -43,6 +44,7 @@ class Recorder:
         unsigned: str = "",
         took_up: str = "the recorder was started again",
         sockets: Callable[[], SocketCounts] | None = None,
+        sweeper: Sweeper | None = None,
     ) -> None:
         self._session, self._config, self._store = plan.session, plan.config.record, store
         self._pictures, self._clock = pictures, clock
@@ -58,12 +60,24 @@ class Recorder:
         self._took_up = took_up  # what an earlier recorder left: how it is said
         self._unsigned = unsigned  # why nothing is signed; said once, when there is a record to say it in
         self._account = None if sockets is None else Account(NAME, clock, sockets)  # None: nobody can connect
-        self.room = Room()
         self.link_name = plan.session.encode()  # the driving process's; another one's messages are none
         self.rejected = 0
         self.finished = False
         self.incidents = IncidentKeeper(
             Path(plan.drive_dir), plan.drive_id, self._config.incidents, store, self._write_incident
+        )
+        self.watch = RoomWatch(
+            store,
+            self._config,
+            clock,
+            sweeper,
+            pinned=lambda: self.incidents.pinned,
+            say=self.say,
+            commit=self._commit,
+            declare=self._declare_discarded,
+        )
+        self._sets = SetWriter(
+            store, pictures, self.incidents, self.watch, clock=clock, say=self.say, reject=self._reject
         )
 
     def take(self, data: bytes) -> None:
@@ -105,7 +119,7 @@ class Recorder:
         """Its own account, once a second or `now`: into the record, and to viewers."""
         if self._account is None or self.finishing or self._store.header is None:
             return
-        health = self._account.next(self.rejected, self.room, now=now)
+        health = self._account.next(self.rejected, self.watch.room, now=now)
         if health is not None:
             self._write(HEALTH.name, HEALTH, HEALTH.encode(health), self._clock.utc_ns())
 
@@ -114,6 +128,7 @@ class Recorder:
         if self._store.next_sequence == 0:
             self.finishing = True  # the drive never began: there is nothing to declare
         elif not self.finishing:
+            self.watch.write_the_end()
             gap = Gap(self._session, self._store.next_sequence, None, reason)
             self._write(GAP.name, GAP, GAP.encode(gap), self._clock.utc_ns())
             self.incidents.tell("lost", reason)
@@ -129,6 +144,11 @@ class Recorder:
         """The drive had ended in order and its recorder died before it had sealed: say what was found."""
         self._finish()
 
+    def keep_room(self) -> None:
+        """Have room made where it is short, and record less, or again more, as there is. In each turn of the loop."""
+        if not self.finishing:
+            self.watch.look()
+
     def check_sealed(self) -> None:
         """Once the last segment is sealed, say so to the drive. Raises RecordError where one cannot be, at the end."""
         sealing = self._store.sealing.busy()
@@ -143,7 +163,7 @@ class Recorder:
             self._store.sealing.finish()
             self.finished = True
             self._tell_heads()
-            self._answer(Finished(self._session))
+            self._answer(Finished(self._session, self._store.sealing.unfinished))
 
     def _tell_heads(self) -> None:
         for head in self._store.sealing.take_heads():
@@ -161,71 +181,28 @@ class Recorder:
             return  # it must greet first, so that its pictures can be found; our silence makes it do so
         if not self._is_next(message.sequence, message.sequence):
             return
-        for payload in message.payloads:
-            if payload.topic == HEADER.name:
-                self._take_header(payload)
+        self._sets.take_header(message)
         self._announce()
-        for payload in message.payloads:
-            if payload.topic != HEADER.name and self._may_be_recorded(payload):
-                self._take_payload(payload)
-        log_time_ns = self._store.log_time_ns(message.t_source_ns, self._clock.utc_ns())
-        for ref in message.pictures:
-            try:
-                payload = self._pictures.encode(
-                    ref,
-                    sequence=message.frame_sequence,
-                    t_source_ns=message.t_source_ns,
-                    log_time_ns=log_time_ns,
-                    utc_ns=self._clock.utc_ns(),
-                    segment=self._store.segment,
-                )
-            except LinkError as error:
-                self.say(3, "recorder.picture-missing", str(error))
-                continue
-            self._take_payload(payload)
-        self.incidents.settle(Moment(message.t_source_ns, message.frame_sequence))
+        log_time_ns = self._sets.write(message)
         self._done(message.sequence, message.sequence, message.frame_sequence, log_time_ns)
 
-    def _take_header(self, payload: Payload) -> None:
-        try:
-            if self._store.header in (None, HEADER.decode(payload.data)):
-                self._store.keep_header(payload.data)
-                return
-        except RecordError:
-            pass
-        self.rejected += 1  # bytes that are none, or another one: a drive has one header
-
-    def _may_be_recorded(self, payload: Payload) -> bool:
-        """Whether the record takes a message of the link in; another one is counted and said."""
-        why = refusal(payload)
-        if why:
-            self.rejected += 1
-            self.say(3, "recorder.rejected", why)
-        return not why
-
-    def _take_payload(self, payload: Payload) -> None:
-        topic = find_topic(payload.topic)
-        assert topic is not None
-        self._store.append(
-            payload.topic,
-            topic,
-            payload.data,
-            log_time_ns=self._store.log_time_ns(payload.t_source_ns, payload.utc_ns),
-            publish_time_ns=payload.utc_ns,
-            sequence=payload.sequence,
-        )
-        self.incidents.observe(topic, payload.data, Moment(payload.t_source_ns, payload.sequence))
+    def _reject(self) -> None:
+        self.rejected += 1
 
     def _take_loss(self, message: LossNotice) -> None:
         gap = message.gap
         if gap.last is None or not gap.first <= gap.last <= link.LAST_SEQUENCE or gap.session != self._session:
             self.rejected += 1
         elif self._is_next(gap.first, gap.last):
-            self._declare(gap.last, gap.reason)
+            self._declare(self._store.next_sequence, gap.last, gap.reason)
 
-    def _declare(self, last: int, reason: str) -> None:
-        """Write a gap from the next expected set up to `last`."""
-        gap = Gap(self._session, self._store.next_sequence, last, reason)
+    def _declare_discarded(self) -> None:
+        why = "there was no room for them on the disk"
+        self._declare(self._store.kept_sequence, self._store.next_sequence - 1, why)
+
+    def _declare(self, first: int, last: int, reason: str) -> None:
+        """Write a gap in the place of the sets `first` to `last`."""
+        gap = Gap(self._session, first, last, reason)
         self._announce()
         self._write(GAP.name, GAP, GAP.encode(gap), self._clock.utc_ns())
         self.say(4, "link.gap", f"message sets {gap.first} to {gap.last} are not in the record: {reason}")
@@ -241,6 +218,7 @@ class Recorder:
             self.say(3, "recorder.picture-missing", str(error))
         if message.oldest_unacknowledged > self._store.next_sequence:
             self._declare(
+                self._store.next_sequence,
                 message.oldest_unacknowledged - 1,
                 "they were acknowledged once, or given up before this recorder came, and the record does not hold them",
             )
@@ -252,12 +230,13 @@ class Recorder:
         elif message.sequence < self._store.next_sequence:
             self.rejected += 1  # there are sets beyond what it says was all
         elif self.finished:
-            self._answer(Finished(self._session))
+            self._answer(Finished(self._session, self._store.sealing.unfinished))
         else:
             self._finish()
 
     def _finish(self) -> None:
         if not self.finishing:
+            self.watch.write_the_end()
             self._announce()
             if self.rejected:
                 self.say(3, "recorder.rejected", f"{self.rejected} messages on the link were malformed or foreign")
@@ -265,6 +244,8 @@ class Recorder:
             self.tell_health(now=True)
             self._commit()
             self._store.rotate()
+            if self._store.discarding:
+                self._store.sealing.leave_open()
             self.finishing = True
 
     def _is_next(self, first: int, last: int) -> bool:

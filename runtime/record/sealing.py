@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from runtime.contracts.errors import RecordError, SealError
 from runtime.contracts.messages import SealHead
@@ -30,9 +30,10 @@ class Sealing:
         self.error: RecordError | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="seal")
         self._under_way: list[Future[SealHead | None]] = []
+        self._beside: list[Future[Any]] = []
         self._heads: list[SealHead] = []
         self._waiting: dict[int, bool] = {}  # for room: segments, and whether each was recovered
-        self._unclosed = False  # for want of room
+        self._unclosed = self._left_open = False  # for want of room
 
     @property
     def unfinished(self) -> str:
@@ -40,7 +41,8 @@ class Sealing:
         if self._waiting:
             which = ", ".join(str(index) for index in sorted(self._waiting))
             return f"there was no room to seal segment {which} of {self._dir}: `sightline recover` does, once there is"
-        return f"there was no room for the last seal of {self._dir}" if self._unclosed else ""
+        why = f"there was no room for the end of {self._dir}: `sightline recover` ends it, once there is"
+        return why if self._unclosed or self._left_open else ""
 
     def submit(self, index: int, *, recovered: bool) -> None:
         """Have a closed journal sealed, or a segment signed that was rewritten and not signed."""
@@ -51,7 +53,9 @@ class Sealing:
 
     def beside(self, job: Callable[[], T]) -> Future[T]:
         """Have something else done that the chain's one writer must do."""
-        return self._thread.submit(job)
+        done = self._thread.submit(job)
+        self._beside = [one for one in (*self._beside, done) if not one.done()]
+        return done
 
     def retry(self) -> None:
         """There is room again: seal what waited for it."""
@@ -66,18 +70,26 @@ class Sealing:
                 self._outcome(future)
             else:
                 self._under_way.append(future)
-        return bool(self._under_way)
+        return bool(self._under_way) or not all(one.done() for one in self._beside)
+
+    def add_heads(self, heads: Iterable[SealHead]) -> None:
+        """Seals that were made beside: tombstones."""
+        self._heads += heads
 
     def take_heads(self) -> list[SealHead]:
         """The seals that were made since this was last asked, in their order."""
         heads, self._heads = self._heads, []
         return heads
 
+    def leave_open(self) -> None:
+        """There is no room for what the record should end with: the drive stays open, to be recovered."""
+        self._left_open = True
+
     def finish(self) -> None:
         """Once nothing is being sealed any more: sign that the drive ends here. Raises RecordError where the disk
         refuses for another reason than want of room.
         """
-        if self.signer is None or self.error is not None or self._waiting:
+        if self.signer is None or self.error is not None or self._waiting or self._left_open:
             return
         try:
             head = self.signer.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,7 @@ class DriveStore:
     """
 
     def __init__(self, drive_dir: Path, session: str, config: RecordConfig, signer: DriveSealer | None = None) -> None:
+        self.folder = drive_dir
         self._dir, self._session, self._config = drive_dir, session, config
         self.reserve = Reserve(drive_dir)
         self.sealing = Sealing(drive_dir, signer, self.reserve)
@@ -171,6 +173,11 @@ class DriveStore:
         """
         self.discarding = False
         self.sealing.retry()
+
+    def forget(self, indices: Iterable[int]) -> None:
+        """Segments that were deleted to make room."""
+        for index in indices:
+            self._spans.pop(index, None)
 
     @property
     def journal_bytes(self) -> int:

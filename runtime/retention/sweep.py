@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from runtime.contracts.config import RetentionConfig
-from runtime.contracts.errors import SightlineError
+from runtime.contracts.errors import SealError, SightlineError
 from runtime.contracts.messages import SealHead
 from runtime.record.lock import DriveInUseError, exclusive
 from runtime.retention.choice import StoredSegment, choose
@@ -16,7 +17,7 @@ from runtime.retention.listing import drives_in, is_closed, room_bytes, segments
 from runtime.retention.reserve import Reserve, is_no_room
 from runtime.seal.chain import DriveSealer
 from runtime.seal.envelope import key_id_of
-from runtime.seal.keys import VehicleKey, known_keys
+from runtime.seal.keys import VehicleKey, known_keys, load_key
 
 _MIB = 1024 * 1024
 _EXHAUSTED_LOOKS = 10  # where nothing could be deleted, thousands of files are looked at again after so many sweeps
@@ -45,22 +46,30 @@ class Swept:
 class Sweeper:
     """One thread uses it at a time: the one that seals, since a chain has one writer."""
 
-    def __init__(self, root: Path, config: RetentionConfig, key: VehicleKey, key_dir: Path) -> None:
-        """`root` holds the drives. Raises SealError where the vehicle's public keys cannot be read."""
-        self._root, self._key, self._key_dir = root, key, key_dir
-        self._our_keys = frozenset({key.key_id, *(key_id_of(one) for one in known_keys(key_dir))})
+    def __init__(self, root: Path, config: RetentionConfig, key_dir: Path) -> None:
+        """`root` holds the drives. Without the vehicle's key nothing is deleted, since nobody could sign for it."""
+        self._root, self._key_dir = root, key_dir
+        self._key: VehicleKey | None = None
+        self._our_keys: frozenset[str] = frozenset()
+        with contextlib.suppress(SealError):  # the record says that nothing is signed
+            self._key = load_key(key_dir)
+            self._our_keys = frozenset({self._key.key_id, *(key_id_of(one) for one in known_keys(key_dir))})
         self._quota_bytes = None if config.quota_mib is None else config.quota_mib * _MIB
         self._min_free_bytes = config.min_free_mib * _MIB
         self._refused: set[Path] = set()
         self._idle_looks = 0  # that go by before the drives are listed again
 
-    def sweep(self, own: OwnDrive, reserve: Reserve) -> Swept:
-        """Delete until there is room, or nothing is left that may go. Raises OSError where the disk fails."""
+    def sweep(self, own: OwnDrive | None, reserve: Reserve) -> Swept:
+        """Delete until there is room, or nothing is left that may go. `own` None: it is not signed.
+
+        Raises OSError where the disk fails.
+        """
         room = room_bytes(self._root, self._quota_bytes)
         if room >= self._min_free_bytes:
             self._idle_looks = 0
             return Swept(room, exhausted=False)
-        if self._idle_looks > 0:
+        key = self._key
+        if own is None or key is None or self._idle_looks > 0:
             self._idle_looks -= 1
             return Swept(room, exhausted=True)
         done = _Done()
@@ -69,16 +78,12 @@ class Sweeper:
             for drive in dict.fromkeys(one.drive for one in chosen):
                 these = [one for one in chosen if one.drive == drive]
                 segments = [one for one in segments if one not in these]
-                if not self._delete(these, own, reserve, done):
+                if not self._delete(these, own, key, reserve, done):
                     segments = [one for one in segments if one.drive != drive]
             room = room_bytes(self._root, self._quota_bytes)
         exhausted = room < self._min_free_bytes
         self._idle_looks = _EXHAUSTED_LOOKS if exhausted else 0
         return Swept(room, exhausted, tuple(done.deleted), tuple(done.heads), tuple(done.problems))
-
-    def look_again(self) -> None:
-        """Something that was not there before may be deleted: a segment was sealed."""
-        self._idle_looks = 0
 
     def _segments(self, own: OwnDrive, done: _Done) -> Iterator[StoredSegment]:
         """All segments that there are to choose from."""
@@ -93,7 +98,9 @@ class Sweeper:
             except (SightlineError, OSError) as error:
                 self._refuse(drive, error, done)
 
-    def _delete(self, these: list[StoredSegment], own: OwnDrive, reserve: Reserve, done: _Done) -> bool:
+    def _delete(
+        self, these: list[StoredSegment], own: OwnDrive, key: VehicleKey, reserve: Reserve, done: _Done
+    ) -> bool:
         """Delete segments of one drive; False where nothing (more) can be deleted from it now."""
         drive = these[0].drive
         try:
@@ -103,7 +110,7 @@ class Sweeper:
                 return True
             with exclusive(drive):
                 pinned_now = {one.index for one in segments_of(drive, self._our_keys) if one.pinned}
-                sealer = DriveSealer(drive, self._key)
+                sealer = DriveSealer(drive, key)
                 show_rotations(sealer, drive, self._key_dir)
                 for one in these:
                     if one.index not in pinned_now:
