@@ -28,6 +28,7 @@ def checkup(config_path: Path | None, out: Path) -> tuple[Finding, ...]:
     if config is not None:
         findings += [
             *engines.engines(config),
+            video.gstreamer(config),
             video.encoder(config),
             storage.shared_memory(config),
             keys.signing_key(config),

@@ -8,9 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from runtime.contracts.config import Config
-from runtime.contracts.errors import LinkError
+from runtime.contracts.errors import LinkError, SourceError
 from runtime.doctor.finding import Finding, text_of
 from runtime.record.h264 import H264Encoder, is_key
+from runtime.sources.cameras import gstreamer as gstreamer_library
+from runtime.sources.cameras.address import SCHEMES, Address, parse
+from runtime.sources.cameras.open import library_of
+from runtime.sources.location import scheme_of
 
 
 def cameras(root: Path = Path("/")) -> Finding:
@@ -29,6 +33,26 @@ def cameras(root: Path = Path("/")) -> Finding:
         mend = "sudo usermod -aG video $USER, and log in again"
         return Finding("cameras", "warn", f"{found}; not to be opened by this user: {', '.join(closed)}", mend)
     return Finding("cameras", "ok", found)
+
+
+def gstreamer(config: Config) -> Finding:
+    """Whether GStreamer is here; where the configuration names a camera, the pipeline that it would run."""
+    address = camera_of(config.source)
+    try:
+        version = str(gstreamer_library.load().version_string())
+        pipeline = "" if address is None or library_of(address) == "pyav" else gstreamer_library.text_of(address)
+    except SourceError as error:
+        if address is not None and library_of(address) == "gstreamer":
+            return Finding("gstreamer", "fail", str(error), "scripts/system-packages camera (docs/jetson.md)")
+        return Finding("gstreamer", "ok", "not here; files need none, and PyAV reads USB and network cameras")
+    return Finding("gstreamer", "ok", f"{version}: {pipeline}" if pipeline else version)
+
+
+def camera_of(source: str | None) -> Address | None:
+    """The camera that a configuration's source names, None where it names another source, or none."""
+    if source is None or scheme_of(source) not in SCHEMES:
+        return None
+    return parse(source)
 
 
 def encoder(config: Config) -> Finding:

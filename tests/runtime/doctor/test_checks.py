@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from runtime.contracts.config import Config, RecordConfig
+from runtime.contracts.errors import SourceError
 from runtime.doctor import clocks, engines, keys, storage, video
 from runtime.doctor.checkup import checkup
 from runtime.seal.keys import KEY_NAME, new_key
+from runtime.sources.cameras import gstreamer
 from tests.runtime.doctor.trees import plant
 
 
@@ -83,6 +86,30 @@ def test_cameras_are_named_with_their_nodes(tmp_path: Path) -> None:
     found = video.cameras(plant(tmp_path / "two", names))
     assert (found.verdict, found.found) == ("ok", "UVC Camera (046d:0825) (/dev/video0, /dev/video1)")
     assert video.cameras(tmp_path / "none").found.startswith("the kernel shows none")
+
+
+def test_the_pipeline_of_the_configured_camera_is_shown() -> None:
+    try:
+        gstreamer.load()
+    except SourceError as error:
+        pytest.skip(str(error))
+    found = video.gstreamer(Config(source="v4l2:///dev/video7?format=raw"))
+    assert found.verdict == "ok"
+    assert 'v4l2src device="/dev/video7"' in found.found
+    assert "v4l2src" not in video.gstreamer(Config(source="highway.mp4")).found
+    assert "v4l2src" not in video.gstreamer(Config(source="v4l2+pyav:///dev/video7")).found
+
+
+def test_a_camera_that_needs_gstreamer_fails_without_it_and_others_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gi", None)
+    gstreamer.load.cache_clear()
+    try:
+        found = video.gstreamer(Config(source="csi://0"))
+        assert (found.verdict, bool(found.mend)) == ("fail", True)
+        assert video.gstreamer(Config(source="v4l2:///dev/video0")).verdict == "ok"
+        assert video.gstreamer(Config()).verdict == "ok"
+    finally:
+        gstreamer.load.cache_clear()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")

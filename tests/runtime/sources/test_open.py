@@ -59,8 +59,8 @@ def test_odd_names_are_found_as_they_are_and_decoded_from_a_uri(tmp_path: Path, 
 
 
 def test_an_unregistered_scheme_names_what_is_registered() -> None:
-    with pytest.raises(SourceError, match=r"rtsp://; there are: .*images://.*udacity://.*video://"):
-        opened("rtsp://camera/stream")
+    with pytest.raises(SourceError, match=r"gopher://; there are: .*images://.*udacity://.*video://"):
+        opened("gopher://camera/stream")
 
 
 def test_an_absent_path_an_empty_folder_and_no_name_are_clear_errors(tmp_path: Path) -> None:

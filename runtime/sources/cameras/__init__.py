@@ -1,0 +1,1 @@
+"""Running cameras: CSI and USB cameras of the board, and network streams, through GStreamer or PyAV."""
