@@ -70,6 +70,11 @@ class Publisher:
             self.close()
             raise
 
+    @property
+    def endpoint(self) -> str:
+        """Where it is served, with the port that it got."""
+        return str(self._socket.get_string(zmq.LAST_ENDPOINT))
+
     def publish(self, payload: Payload) -> None:
         """Give a message to whoever listens. Returns at once, whoever is slow."""
         header = BusHeader(self._session, payload.sequence, payload.t_source_ns, payload.utc_ns)
