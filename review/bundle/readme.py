@@ -89,6 +89,7 @@ def _handed(one: PartAccount) -> str:
     return {
         "whole": f"whole, {one.messages} messages",
         "part": f"a part, {one.kept} of {one.messages} messages",
+        "unproven": "a part, and nothing of it is proven",
         "left out": f"left out, {one.messages} messages",
         "deleted": f"deleted by the vehicle itself to make room, {one.messages} messages; it signed for that",
     }[one.handed]

@@ -7,7 +7,7 @@ from typing import Literal
 
 from review.verify.custody import CustodyLine
 
-HandedOver = Literal["whole", "part", "left out", "deleted"]
+HandedOver = Literal["whole", "part", "unproven", "left out", "deleted"]  # unproven: a part without a proof that holds
 
 
 @dataclass(frozen=True)

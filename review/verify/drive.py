@@ -174,7 +174,7 @@ class _Check:
         if handed.is_whole(seal):
             yield from handed.whole(seal)
         elif handed.is_part(seal):
-            yield from handed.part(seal, {one.root: one.file_name for one in self.segments})
+            yield from handed.part(seal, [one for one in self.segments if one is not seal])
             self._on_segment(seal.file.size_bytes)
         else:
             yield from handed.absent(seal, deleted=self.deletions.excuses(self._folder, seal))

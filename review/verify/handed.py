@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from review.verify.account import PartAccount
@@ -36,11 +36,13 @@ class Handed:
         """A segment that is there as it was recorded."""
         yield from self._take(seal, other_account(seal, "whole"), seal.file_name)
 
-    def part(self, seal: SegmentSeal, roots: dict[str, str]) -> Iterator[Finding]:
+    def part(self, seal: SegmentSeal, others: Sequence[SegmentSeal]) -> Iterator[Finding]:
         """A segment of which a part is there."""
-        check = PartCheck(self._folder, seal, roots)
+        check = PartCheck(self._folder, seal, others)
         yield from check.findings(self._asked)
-        if check.account is not None:
+        if check.account is None:
+            self.accounts.append(other_account(seal, "unproven"))
+        else:
             yield from self._take(seal, check.account, part_name(seal.segment))
 
     def absent(self, seal: SegmentSeal, *, deleted: bool) -> Iterator[Finding]:

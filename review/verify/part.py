@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from review.verify.account import PartAccount
@@ -31,11 +31,11 @@ class PartCheck:
     Args:
         folder: where the part and its proof lie.
         seal: the seal of the segment that it is a part of.
-        roots: the files of the drive's segments, by the roots that their seals signed.
+        others: the seals of the drive's other segments.
     """
 
-    def __init__(self, folder: Path, seal: SegmentSeal, roots: dict[str, str]) -> None:
-        self._folder, self._seal, self._roots = folder, seal, roots
+    def __init__(self, folder: Path, seal: SegmentSeal, others: Sequence[SegmentSeal]) -> None:
+        self._folder, self._seal, self._others = folder, seal, others
         self._name, self._proof_name = part_name(seal.segment), proof_name(seal.segment)
         self.account: PartAccount | None = None
 
@@ -60,24 +60,32 @@ class PartCheck:
 
     def _proof(self) -> PartProof | Finding:
         """The proof, where it leads to the root that was signed."""
-        seal, path = self._seal, self._folder / self._proof_name
+        path = self._folder / self._proof_name
         if not is_plain(path):
             return self._finding("file-missing", self._proof_name, "the part's proof is not there")
         try:
             if path.stat().st_size > LARGEST_PROOF_BYTES:
                 raise ProofError("it is too large for a proof")
             proof = parse_proof(read_plain(path))
-            root = proof.root(seal.messages).hex()
         except ProofError as error:
             return self._finding("proof-damaged", self._proof_name, f"the proof does not hold: {error}")
-        if root == seal.root and proof.segment == seal.segment:
-            return proof
-        other = self._roots.get(root)
-        why = "one of its messages or hashes was changed" if other is None else f"it is the proof of {other}"
-        if root == seal.root:
-            why = f"it says that it is of segment {proof.segment}"
-        text = f"the proof does not lead to the root that segment {seal.segment} was sealed with: {why}"
-        return self._finding("proof-damaged", self._proof_name, text)
+        problem = self._leads_elsewhere(proof)
+        return proof if not problem else self._finding("proof-damaged", self._proof_name, problem)
+
+    def _leads_elsewhere(self, proof: PartProof) -> str:
+        """Why it does not lead to the root that was signed; "": it does."""
+        seal = self._seal
+        try:
+            if proof.root(seal.messages).hex() == seal.root:
+                same = proof.segment == seal.segment
+                return "" if same else f"the proof says that it is of segment {proof.segment}"
+            why = "one of its messages or hashes was changed"
+        except ProofError as error:
+            why = str(error)
+        other = next((one for one in self._others if _leads_to(proof, one)), None)
+        if other is not None:
+            why = f"it is the proof of segment {other.segment}"
+        return f"the proof does not lead to the root that segment {seal.segment} was sealed with: {why}"
 
     def _messages(self, proof: PartProof, buffer: Buffer) -> Iterator[Finding]:
         """Whether the file is what follows from the proven messages, and if not, which of them are not in it."""
@@ -128,6 +136,13 @@ def _follows(proof: PartProof, buffer: Buffer) -> bool:
     except (PartError, struct.error):
         return False
     return again.digest() == hashlib.sha256(buffer).digest()
+
+
+def _leads_to(proof: PartProof, seal: SegmentSeal) -> bool:
+    try:
+        return proof.root(seal.messages).hex() == seal.root
+    except ProofError:
+        return False
 
 
 def _at(one: Deviation, places: list[int]) -> Deviation:

@@ -32,22 +32,20 @@ def words(found: Verification) -> str:
         "open": "open: the end was lost, and the record declares it",
         "": "the seals do not say",
     }[found.ended]
-    return "\n".join(
-        [
-            f"{found.drive}: {verdict}",
-            *(f"  {one.kind:<18}{one}" for one in shown),
-            *([f"  and {more} more"] if more else []),
-            f"  held       {held}",
-            f"  record     {found.segments} segments, {found.messages} messages, {found.gaps} declared gaps; "
-            f"ended {end}",
-            *([] if found.bundle is None else _bundle(found.bundle)),
-            *_deleted(found.deleted),
-            *(f"  late       segment {index} was sealed by a later recorder" for index in found.sealed_late),
-            *(f"  key        {key_id}" for key_id in found.key_ids),
-            f"  head       {found.head or 'none'}",
-            f"  speed      {found.realtime_factor:.0f} x real time ({found.duration_s:.1f} s in {found.wall_s:.2f} s)",
-        ]
-    )
+    lines = [
+        f"{found.drive}: {verdict}",
+        *(f"  {one.kind:<18}{one}" for one in shown),
+        *([f"  and {more} more"] if more else []),
+        f"  held       {held}",
+        f"  record     {found.segments} segments, {found.messages} messages, {found.gaps} declared gaps; ended {end}",
+        *([] if found.bundle is None else _bundle(found.bundle)),
+        *_deleted(found.deleted),
+        *(f"  late       segment {index} was sealed by a later recorder" for index in found.sealed_late),
+        *(f"  key        {key_id}" for key_id in found.key_ids),
+        f"  head       {found.head or 'none'}",
+        f"  speed      {found.realtime_factor:.0f} x real time ({found.duration_s:.1f} s in {found.wall_s:.2f} s)",
+    ]
+    return "\n".join(printable(line) for line in lines)  # evidence may hold line breaks, and what steers a terminal
 
 
 def _deleted(found: tuple[Deleted, ...]) -> list[str]:
@@ -76,7 +74,7 @@ def bundle_words(asked: str, parts: Sequence[PartAccount], files_left_out: Seque
     """What a bundle holds of a drive and what it leaves out, line by line."""
     lines = [f"asked      {asked or 'its manifest does not tell'}"]
     shown = [one for one in parts if one.handed != "left out"]
-    lines += [_part(one) for one in shown[:_MOST_LINES]]
+    lines += [_segment_words(one) for one in shown[:_MOST_LINES]]
     if len(shown) > _MOST_LINES:
         lines.append(f"           and {len(shown) - _MOST_LINES} segments more")
     absent = [one for one in parts if one.handed == "left out"]
@@ -95,11 +93,12 @@ def bundle_words(asked: str, parts: Sequence[PartAccount], files_left_out: Seque
     return lines
 
 
-def _part(one: PartAccount) -> str:
+def _segment_words(one: PartAccount) -> str:
     words = {
         "whole": f"whole, {one.messages} messages",
         "part": f"a part, {one.kept} of {one.messages} messages",
         "deleted": "deleted by the vehicle itself",
+        "unproven": "a part, and nothing of it is proven",
         "left out": "left out",
     }[one.handed]
     if one.unproven:

@@ -1,0 +1,1 @@
+"""Whether a part of a drive can be handed over and believed."""
