@@ -12,12 +12,14 @@ from runtime.contracts.config import Config, parse_config
 from runtime.contracts.engine import Engine
 from runtime.contracts.errors import EngineError, RecordError
 from runtime.contracts.model import Manifest, read_manifest
+from runtime.contracts.regular_file import read_regular
 from runtime.decision.policy import Policy
 from runtime.engines.open import open_engine
 from runtime.engines.tensorrt.plan_file import held_sha256
 from runtime.record.drive import Drive, open_drive
 from runtime.record.segment import segment_files
 
+_LARGEST_CONFIG_BYTES = 4 * 1024 * 1024
 _ELSEWHERE = "let another back-end answer within the model's tolerance: sightline replay DRIVE --backend onnxruntime"
 
 
@@ -144,7 +146,7 @@ def recorded_config(drive: Drive) -> Config:
     """The drive's own configuration. Raises RecordError where it is not the one which the header names."""
     path = drive.config_path
     try:
-        data = path.read_bytes()
+        data = read_regular(path, _LARGEST_CONFIG_BYTES)
     except OSError as error:
         raise RecordError(f"{path}: {error.strerror}; a drive keeps the configuration that drove") from error
     found = hashlib.sha256(data).hexdigest()
@@ -153,4 +155,7 @@ def recorded_config(drive: Drive) -> Config:
             f"{path} is not the configuration that drove: its hash is {found[:12]}…, the header says "
             f"{drive.header.config_sha256[:12]}…; put the recorded configuration back"
         )
-    return parse_config(data.decode(), str(path))
+    try:
+        return parse_config(data.decode(), str(path))
+    except UnicodeDecodeError as error:
+        raise RecordError(f"{path} is no configuration: {error}") from error

@@ -79,10 +79,10 @@ def a_plan(drive_dir: Path, **record: int | float) -> RunPlan:
 def a_drive(work: Path) -> Path:
     """A short drive of the proving ground, sealed in a few segments."""
     config = default_config()
-    record = msgspec.structs.replace(config.record, segment_s=0.3, key_dir=str(work / "keys"), jpeg_quality=10)
+    record = msgspec.structs.replace(config.record, segment_s=1.0, key_dir=str(work / "keys"), jpeg_quality=10)
     config = msgspec.structs.replace(config, record=record)
     return Path(
-        run_drive(config, "proving-ground://lane?seed=3&duration_s=1", work / "made", "lockstep", _quietly).drive
+        run_drive(config, "proving-ground://lane?seed=3&duration_s=2.2", work / "made", "lockstep", _quietly).drive
     )
 
 

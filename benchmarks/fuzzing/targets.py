@@ -7,8 +7,14 @@ from pathlib import Path
 from benchmarks.fuzzing.target import Target
 from benchmarks.fuzzing.worker import Bounds
 
-SHARES: dict[str, float] = {"recorder": 0.4}
-BOUNDS: dict[str, Bounds] = {"recorder": Bounds(5.0, 64.0)}
+SHARES: dict[str, float] = {"recorder": 0.4, "reader": 0.15, "replay": 0.01, "verify": 0.08, "recovery": 0.03}
+BOUNDS: dict[str, Bounds] = {
+    "recorder": Bounds(5.0, 64.0),
+    "reader": Bounds(10.0, 512.0),
+    "replay": Bounds(20.0, 512.0),
+    "verify": Bounds(10.0, 512.0),
+    "recovery": Bounds(10.0, 512.0),
+}
 
 
 def open_target(name: str, work: Path) -> Target:
@@ -17,4 +23,7 @@ def open_target(name: str, work: Path) -> Target:
         from benchmarks.fuzzing.on_recorder import RecorderTarget
 
         return RecorderTarget(work)
-    raise KeyError(name)
+    from benchmarks.fuzzing.on_drive import ReaderTarget, RecoveryTarget, ReplayTarget, VerifyTarget
+
+    kinds = {"reader": ReaderTarget, "replay": ReplayTarget, "verify": VerifyTarget, "recovery": RecoveryTarget}
+    return kinds[name](work)

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         console.emit_json(found)
     else:
-        console.emit("\n".join(_words(found)))
+        console.emit(console.lines(_words(found)))
     return ExitCode.NO if args.expect_none and found.incidents else ExitCode.YES
 
 

@@ -80,4 +80,4 @@ def _words(found: DriveInfo) -> str:
         lines += [f"  {event.kind:<22}{event.message}" for event in found.events]
         if found.events_left_out:
             lines.append(f"  and {found.events_left_out} more")
-    return "\n".join(lines)
+    return console.lines(lines)

@@ -14,6 +14,7 @@ from review.verify.unpack import opened
 from review.verify.words import words
 from runtime.contracts.errors import RecordError
 from runtime.seal.envelope import EnvelopeError, parse_public_key
+from runtime.seal.statement import printable
 
 
 def main(arguments: list[str]) -> int:
@@ -32,7 +33,7 @@ def main(arguments: list[str]) -> int:
         with opened(args.drive) as (folder, is_bundle):
             found = verify_bundle(folder, keys, head) if is_bundle else verify_drive(folder, keys, head)
     except (RecordError, EnvelopeError, OSError, ImportError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(printable(str(error)) + "\n")
         return 2
     told = json.dumps(dataclasses.asdict(found), indent=2) if args.json else words(found)
     sys.stdout.write(told + "\n")

@@ -14,6 +14,7 @@ from runtime.seal.rotation import ROTATION_PREFIX, successors
 from runtime.seal.statement import (
     KEY_PREFIX,
     KEY_SUFFIX,
+    LARGEST_SEAL_BYTES,
     PAYLOAD_TYPE,
     SEAL_SUFFIX,
     ClosingSeal,
@@ -26,8 +27,6 @@ from runtime.seal.statement import (
     seal_name,
     segment_of,
 )
-
-_LARGEST_SEAL_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def _statements(folder: Path, names: Iterable[str]) -> Iterator[Envelope]:
 
 def _read(path: Path, keys: dict[str, bytes]) -> FoundSeal | Finding:
     name = path.name
-    if path.stat().st_size > _LARGEST_SEAL_BYTES:
+    if path.stat().st_size > LARGEST_SEAL_BYTES:
         return Finding("seal-damaged", name, "it is too large for a seal")
     try:
         envelope = parse_envelope(read_plain(path))

@@ -15,6 +15,7 @@ from runtime.contracts.errors import RecordError
 
 MODULES = (
     "runtime.contracts.errors",
+    "runtime.contracts.regular_file",
     "runtime.record.scan",
     "runtime.seal.leaf",
     "runtime.seal.tree",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,19 @@ def emit(text: str) -> None:
     """Print a line for a person. Where standard output is closed, nobody wants it."""
     if sys.stdout is not None:
         with _refusals():
-            sys.stdout.write(text + "\n")
+            sys.stdout.write(shown(text) + "\n")
+
+
+def shown(text: str) -> str:
+    """Text as a terminal may have it: what a record or a name holds could steer it, or hide what stands beside it."""
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(one if one == "\n" or one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def lines(of: Iterable[str]) -> str:
+    """Text in lines, each of which stays one, whatever it tells of."""
+    return "\n".join(one.replace("\n", "\\n") for one in of)
 
 
 def flush() -> None:
@@ -41,20 +53,34 @@ def _refusals() -> Iterator[None]:
 
 def emit_json(value: Any) -> None:
     """Print one JSON object (a Struct, a dataclass or plain values) for a script."""
-    import msgspec
 
-    emit(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    emit(_json(value, indent=2))
 
 
 def fail(message: str, *, json: bool) -> None:
     """Say on standard error what could not be done; where JSON was asked for, as an object with the one key `error`."""
     if json:
-        import msgspec
-
         text = message.encode(errors="backslashreplace").decode()  # a path may hold bytes that are no text
-        sys.stderr.write(msgspec.json.encode({"error": text}).decode() + "\n")
+        sys.stderr.write(_json({"error": text}, indent=-1) + "\n")
     else:
-        sys.stderr.write(f"sightline: {message}\n")
+        sys.stderr.write(f"sightline: {shown(message)}\n")
+
+
+def _json(value: Any, *, indent: int) -> str:
+    """JSON in which a letter that no terminal shows is spelled by its number: the same values."""
+    import msgspec
+
+    text = msgspec.json.format(msgspec.json.encode(value), indent=indent).decode()
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(
+        one if one == "\n" or one.isprintable() else "".join(f"\\u{unit:04x}" for unit in _utf16(one)) for one in text
+    )
+
+
+def _utf16(letter: str) -> tuple[int, ...]:
+    data = letter.encode("utf-16-le", "surrogatepass")
+    return tuple(int.from_bytes(data[at : at + 2], "little") for at in range(0, len(data), 2))
 
 
 def progress(total: int | None, label: str, *, quiet: bool = False) -> tqdm[Any]:

@@ -17,8 +17,10 @@ from msgspec import Meta
 from runtime.contracts import onnx_file
 from runtime.contracts.errors import ModelError
 from runtime.contracts.identity import CAMERA_NAME
+from runtime.contracts.regular_file import read_regular
 
 METADATA_KEY = "sightline.manifest"
+_LARGEST_MODEL_BYTES = 2**31 - 1  # protobuf's own bound on a message
 
 Positive = Annotated[int, Meta(ge=1)]
 Pixels = Annotated[float, Meta(gt=0.0)]
@@ -260,7 +262,7 @@ def attach_manifest(onnx: bytes, manifest: Manifest) -> bytes:
 def read_manifest(path: Path) -> Manifest:
     """The manifest of an ONNX file. Raises ModelError naming the field that is wrong, or the way to add a manifest."""
     try:
-        onnx = path.read_bytes()
+        onnx = read_regular(path, _LARGEST_MODEL_BYTES)
     except OSError as error:
         raise ModelError(f"model {path}: {error.strerror}; give the path of an ONNX file") from error
     return manifest_of(onnx, str(path))

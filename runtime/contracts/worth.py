@@ -13,6 +13,9 @@ import msgspec
 
 from runtime.contracts.errors import ModelError
 from runtime.contracts.model import Manifest
+from runtime.contracts.regular_file import read_regular
+
+_LARGEST_REPORT_BYTES = 64 * 1024 * 1024
 
 Verdict = Literal["worth showing", "not worth showing", "not judged"]
 
@@ -43,12 +46,12 @@ def read_worth(model_path: Path, manifest: Manifest) -> Worth:
     """
     path = report_path(model_path)
     try:
-        report = msgspec.json.decode(path.read_bytes(), type=_Report)
+        report = msgspec.json.decode(read_regular(path, _LARGEST_REPORT_BYTES), type=_Report)
     except FileNotFoundError:
         return Worth(reasons=(f"no report lies beside the model ({path.name})",))
     except OSError as error:
         raise ModelError(f"report {path}: {error.strerror}; make it readable, or take it away") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ModelError(f"report {path} is none: {error}; export the model again, or take the report away") from error
     if report.graph_sha256 != manifest.graph_sha256:
         judged = f"{report.graph_sha256[:12]}…, this one is {manifest.graph_sha256[:12]}…"

@@ -85,6 +85,8 @@ def examine(drive_dir: Path, config: Config | None = None) -> Leftover | None:
     files = segment_files(drive_dir)
     if not files:
         return None
+    if config is None and not (drive_dir / CONFIG_NAME).is_file():
+        raise RecordError(f"{drive_dir / CONFIG_NAME} is not there: a drive keeps the configuration that drove")
     config = config or load_config(drive_dir / CONFIG_NAME)
     seals = recorded_seals(drive_dir)
     _refuse_broken_chain(drive_dir, seals)

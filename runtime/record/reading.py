@@ -6,6 +6,7 @@ The order is that of log_time too, except where something was handed over late.
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,16 @@ from typing import Any
 
 from mcap.reader import make_reader
 from mcap.records import Chunk
-from mcap.stream_reader import StreamReader, get_chunk_data_stream
+from mcap.stream_reader import StreamReader
 
 from runtime.contracts.errors import RecordError
+from runtime.contracts.regular_file import open_regular
 from runtime.contracts.topics import HEADER, STORED, Topic, find_topic
 from runtime.record import scan
 from runtime.record.segment import DAMAGE, SegmentFile, damaged, sealed_path
+from runtime.seal.sealed_file import MissingDecompressorError, decompress
 
-_MAX_RECORD_BYTES = 1 << 30
+_MAX_RECORD_BYTES = scan.LARGEST_CHUNK_BYTES + (1 << 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ def read_contents(file: SegmentFile) -> Contents:
         sealed = _sealed_meanwhile(file)
         return _count(file) if sealed is None else read_contents(sealed)
     try:
-        with file.path.open("rb") as stream:
+        with open_regular(file.path) as stream:
             summary = make_reader(stream).get_summary()
     except (OSError, *DAMAGE) as error:
         raise damaged(file.path, error) from error
@@ -102,6 +105,11 @@ def read_contents(file: SegmentFile) -> Contents:
         for channel in summary.channels.values()
     )
     return Contents(counts, statistics.message_start_time, statistics.message_end_time)
+
+
+def read_header(file: SegmentFile) -> bytes | None:
+    """The header's bytes of a segment, None where it holds none. Raises RecordError on damage."""
+    return next((message.data for message in read_messages(file, (HEADER,))), None)
 
 
 def _sealed_meanwhile(file: SegmentFile) -> SegmentFile | None:
@@ -128,14 +136,26 @@ def _count(file: SegmentFile) -> Contents:
 def _chunks(path: Path) -> Iterator[bytes]:
     """The content of each chunk. Raises RecordError where a CRC or the file's structure is broken."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             reader = StreamReader(stream, emit_chunks=True, validate_crcs=True, record_size_limit=_MAX_RECORD_BYTES)
             for record in reader.records:
                 if isinstance(record, Chunk):
-                    content, size = get_chunk_data_stream(record, validate_crc=True)
-                    yield content.read(size)
-    except (OSError, *DAMAGE) as error:
+                    yield _content(record)
+    except (OSError, MissingDecompressorError, *DAMAGE) as error:
         raise damaged(path, error) from error
+
+
+def _content(chunk: Chunk) -> bytes:
+    """What a chunk holds. Raises ValueError."""
+    size = chunk.uncompressed_size
+    if size > scan.LARGEST_CHUNK_BYTES:
+        raise ValueError(f"a chunk claims to hold {size} bytes, and {scan.LARGEST_CHUNK_BYTES} are the most")
+    content = decompress(chunk.compression, chunk.data, size)
+    if content is None or len(content) != size:
+        raise ValueError(f"a chunk of {size} bytes, compressed as {chunk.compression[:16]!r}, does not decompress")
+    if chunk.uncompressed_crc not in (0, zlib.crc32(content)):
+        raise ValueError("a chunk fails its checksum")
+    return content
 
 
 class _Reader:

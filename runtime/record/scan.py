@@ -13,9 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.contracts.regular_file import open_regular
+
 MAGIC = b"\x89MCAP0\r\n"
 OP_HEADER, OP_FOOTER, OP_SCHEMA, OP_CHANNEL, OP_MESSAGE = 0x01, 0x02, 0x03, 0x04, 0x05
 OP_DATA_END = 0x0F
+LARGEST_CHUNK_BYTES = 1 << 28  # decompressed; a damaged or forged chunk may claim, and hold, any amount
+LARGEST_MESSAGE_BYTES = LARGEST_CHUNK_BYTES - (1 << 21)  # so that a chunk has room for it and those before it
 
 _RECORD = struct.Struct("<BQ")
 _MESSAGE = struct.Struct("<HIQQ")
@@ -118,8 +122,8 @@ def _text(buffer: Buffer, position: int) -> tuple[str, int]:
 
 @contextmanager
 def mapped(path: Path) -> Iterator[Buffer]:
-    """A file's bytes as of now, mapped and not read. Empty files give empty bytes."""
-    with path.open("rb") as file:
+    """A file's bytes as of now, mapped and not read. Empty files give empty bytes. Raises OSError."""
+    with open_regular(path) as file:
         size = file.seek(0, 2)
         if size == 0:
             yield b""

@@ -17,13 +17,14 @@ from mcap.writer import CompressionType, Writer
 
 from runtime.contracts.errors import RecordError
 from runtime.contracts.messages import Stored
-from runtime.contracts.topics import HEADER, STORED, find_topic
+from runtime.contracts.regular_file import open_regular
+from runtime.contracts.topics import STORED, find_topic
 from runtime.record import scan
 from runtime.record.journal import LIBRARY, SUFFIX, register, sync_directory
 
 METADATA_NAME = "sightline.segment"
 TEMPORARY = ".tmp"
-_NAME = re.compile(r"segment-(\d{4,})\.mcap(\.journal)?")
+_NAME = re.compile(r"segment-([0-9]{4,})\.mcap(\.journal)?")
 _CHUNK_BYTES = 1024 * 1024
 
 DAMAGE = (
@@ -76,16 +77,22 @@ class SegmentFile:
 
 
 def segment_files(drive_dir: Path) -> tuple[SegmentFile, ...]:
-    """The segments of a drive in order; a journal whose sealed file is there is left out. Raises RecordError."""
+    """The segments of a drive in order; a journal whose sealed file is there is left out, and so is what is no file.
+
+    Raises RecordError.
+    """
     found: dict[int, SegmentFile] = {}
     try:
-        names = sorted(entry.name for entry in drive_dir.iterdir())
+        names = sorted(entry.name for entry in drive_dir.iterdir() if _NAME.fullmatch(entry.name) and entry.is_file())
     except OSError as error:
         raise RecordError(f"the drive {drive_dir} cannot be read: {error.strerror}; give a drive's folder") from error
     for name in names:
         match = _NAME.fullmatch(name)
         if match:
             index, sealed = int(match.group(1)), match.group(2) is None
+            own = sealed_path(drive_dir, index) if sealed else journal_path(drive_dir, index)
+            if own.name != name:
+                continue  # more zeros than we write: it would stand for another file
             if sealed or index not in found:
                 found[index] = SegmentFile(index, drive_dir / name, sealed)
     return tuple(found[index] for index in sorted(found))
@@ -191,22 +198,11 @@ def read_note(path: Path) -> SegmentNote:
 def find_note(path: Path) -> SegmentNote | None:
     """As `read_note`; None where an MCAP tool has rewritten the file without the note."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             for metadata in make_reader(file).iter_metadata():
                 if metadata.name == METADATA_NAME:
                     values = {**metadata.metadata, "recovered": metadata.metadata.get("recovered") == "True"}
                     return msgspec.convert(values, SegmentNote, strict=False)
-    except (OSError, *DAMAGE) as error:
-        raise damaged(path, error) from error
-    return None
-
-
-def read_header(path: Path) -> bytes | None:
-    """The header's bytes of a sealed segment, None where it holds none. Raises RecordError on damage."""
-    try:
-        with path.open("rb") as file:
-            for _, _, message in make_reader(file, validate_crcs=True).iter_messages(topics=[HEADER.name]):
-                return message.data
     except (OSError, *DAMAGE) as error:
         raise damaged(path, error) from error
     return None

@@ -14,15 +14,13 @@ from runtime.contracts.topics import HEADER, STORED, Topic
 from runtime.contracts.units import NS_PER_S
 from runtime.incident.windows import Span
 from runtime.record.journal import Journal, Survey, survey, sync_directory
-from runtime.record.reading import read_contents
+from runtime.record.reading import read_contents, read_header
 from runtime.record.sealing import Sealing, refused
 from runtime.record.segment import (
     TEMPORARY,
     SegmentFile,
     journal_path,
-    read_header,
     read_note,
-    sealed_path,
     segment_files,
 )
 from runtime.retention.reserve import Reserve, is_no_room
@@ -267,8 +265,8 @@ class DriveStore:
             self._take_up_journal(file.index, file.path, found)
         self._index = max((file.index for file in segment_files(self._dir)), default=-1) + 1
         if self._header_bytes is None:
-            sealed = [file for file in files if sealed_path(self._dir, file.index).exists()]
-            header = read_header(sealed[0].path) if sealed else None
+            sealed = [file for file in segment_files(self._dir) if file.sealed]
+            header = read_header(sealed[0]) if sealed else None
             if header is not None:
                 self.keep_header(header)
         return Recovered(self.next_sequence, tuple(journals), cut_bytes)

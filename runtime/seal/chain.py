@@ -16,6 +16,7 @@ from runtime import __version__
 from runtime.contracts.clock import SystemClock, tie
 from runtime.contracts.errors import SealError
 from runtime.contracts.messages import SealHead
+from runtime.contracts.regular_file import read_regular
 from runtime.contracts.topics import CLOSING, GAP, HEADER
 from runtime.record.scan import Buffer, mapped
 from runtime.seal.envelope import EnvelopeError, envelope_bytes, make_envelope, parse_envelope, public_key_pem
@@ -26,6 +27,7 @@ from runtime.seal.rotation import ROTATION_PREFIX
 from runtime.seal.sealed_file import SealedFileReader, decompress
 from runtime.seal.statement import (
     INCIDENTS_NAME,
+    LARGEST_SEAL_BYTES,
     PAYLOAD_TYPE,
     SEAL_SUFFIX,
     ClosingSeal,
@@ -218,10 +220,12 @@ def recorded_seals(drive_dir: Path) -> list[tuple[bytes, Seal]]:
 
 
 def read_seal(path: Path) -> tuple[bytes, Seal]:
-    """A seal's file, as its payload and what that says. Raises SealError on one that is none, OSError."""
+    """A seal's file, as its payload and what that says. Raises SealError on one that is none."""
     try:
-        payload = parse_envelope(path.read_bytes()).payload
+        payload = parse_envelope(read_regular(path, LARGEST_SEAL_BYTES)).payload
         return payload, parse_seal(payload)
+    except OSError as error:
+        raise SealError(f"{path} cannot be read: {error.strerror}; the drive cannot be sealed any further") from error
     except (EnvelopeError, StatementError) as error:
         raise SealError(f"{path} is damaged: {error}; the drive cannot be sealed any further") from error
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runtime.record.scan import (
+    LARGEST_CHUNK_BYTES,
     MAGIC,
     OP_CHANNEL,
     OP_DATA_END,
@@ -33,7 +34,6 @@ _RECORD_HEAD = struct.Struct("<BQ")
 _RECORD_HEAD_BYTES = _RECORD_HEAD.size
 _MESSAGE_HEAD = struct.Struct("<HIQQ")
 _FOOTER = struct.Struct("<QQI")
-_MAX_CHUNK_BYTES = 1 << 30
 
 _DATA_END_HEAD = _RECORD_HEAD.pack(OP_DATA_END, 4)
 
@@ -138,7 +138,7 @@ class SealedFileReader:
             position += 4 + length
             (length,) = struct.unpack_from("<Q", buffer, position)
             position += 8
-            if position + length != found.end or size > _MAX_CHUNK_BYTES:
+            if position + length != found.end or size > LARGEST_CHUNK_BYTES:
                 return ReadChunk(start, found.end, "unreadable", ())
             content = self._decompress(name, bytes(buffer[position : found.end]), size)
         except (struct.error, UnicodeDecodeError):

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_type_hints
 PAYLOAD_TYPE = "application/vnd.sightline.seal.v1+json"
 SEAL_SUFFIX = ".seal.json"
 LEAVES_SUFFIX = ".leaves"
+LARGEST_SEAL_BYTES = 64 * 1024 * 1024
 KEY_PREFIX, KEY_SUFFIX = "key-", ".pub"
 INCIDENTS_NAME = "incidents.json"  # grows while the drive does: the closing seal covers it, the first cannot
 
