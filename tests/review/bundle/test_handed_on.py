@@ -1,0 +1,140 @@
+"""A bundle on its way: as a zip file, and in the hands of an expert who has nothing of Sightline."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from review.bundle.choice import Request
+from review.bundle.make import make_bundle
+from review.verify.manifest import VERIFIER_NAME
+from review.verify.unpack import opened
+from runtime.contracts.errors import RecordError
+from runtime.seal.envelope import public_key_pem
+from runtime.seal.keys import VehicleKey
+from tests.review.bundle.forging import Forger
+from tests.review.bundle.test_forged import changed
+from tests.review.verify.test_standalone import GUARD, REFUSED
+
+Made = Callable[[Request], Path]
+PEOPLE = Request(from_s=0.5, to_s=1.5, without_people=True)
+
+
+@pytest.fixture
+def expert(tmp_path: Path, key: VehicleKey) -> Callable[..., tuple[int, str]]:
+    """Runs the verifier that lies in a bundle, with a key that came another way."""
+    public = tmp_path / "signing.pub"
+    public.write_bytes(public_key_pem(key.public_key))
+
+    def run(script: Path, what: Path, *options: str) -> tuple[int, str]:
+        guard = GUARD.format(refused=(*REFUSED, "zstandard", "cv2", "onnxruntime"))
+        command = [sys.executable, "-I", "-c", guard, str(script), str(what), "--key", str(public), *options]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    return run
+
+
+def test_with_cryptography_alone_every_message_of_a_part_is_proven(
+    made: Made, forger: Callable[[Request], Forger], expert: Callable[..., tuple[int, str]]
+) -> None:
+    bundle = made(PEOPLE)
+    code, said = expert(bundle / VERIFIER_NAME, bundle, "--json")
+    told = json.loads(said)
+    assert (code, told["verdict"], told["level"]) == (0, "intact", "messages")
+    assert [part["handed"] for part in told["bundle"]["parts"]] == ["part", "part", "left out"]
+    held = forger(PEOPLE)
+    held.rewrite(1, changed("/decision", payload=b"{}"))
+    held.cover_up()
+    code, said = expert(bundle / VERIFIER_NAME, held.bundle)
+    assert code == 1
+    assert "message-changed" in said
+    assert "/decision, sequence 2" in said
+
+
+def test_the_verifier_in_a_bundle_takes_whole_segments_and_zip_files_too(
+    drive: Path, tmp_path: Path, expert: Callable[..., tuple[int, str]]
+) -> None:
+    bundle = Path(make_bundle(drive, Request(segments=(0,)), tmp_path).bundle)
+    assert expert(bundle / VERIFIER_NAME, bundle)[0] == 0
+    packed = Path(make_bundle(drive, Request(segments=(0,)), tmp_path, as_zip=True).bundle)
+    code, said = expert(bundle / VERIFIER_NAME, packed)
+    assert (code, "intact" in said) == (0, True)
+    packed.write_bytes(packed.read_bytes()[:-100])
+    code, said = expert(bundle / VERIFIER_NAME, packed)
+    assert (code, "Traceback" in said) == (2, False)
+
+
+def test_a_folder_that_holds_one_bundle_is_as_good_as_the_bundle(made: Made, tmp_path: Path) -> None:
+    bundle = made(PEOPLE)
+    copy = Path(shutil.copytree(bundle, tmp_path / "evidence" / bundle.name))
+    with opened(tmp_path / "evidence") as found:
+        assert found == (copy, True)
+    with opened(copy / "drive") as found:
+        assert found == (copy / "drive", False)
+
+
+def packed(path: Path, names: dict[str, bytes], *, link: bool = False) -> Path:
+    """A zip file of these names."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in names.items():
+            info = zipfile.ZipInfo(name)
+            if link:
+                info.external_attr = (stat.S_IFLNK | 0o777) << 16
+            archive.writestr(info, data)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside", "/etc/outside", "a/../../outside", "a\\outside", "a//b", "./a", "a\nb", "a/b/c/d/e"]
+)
+def test_a_zip_file_with_a_name_that_leads_elsewhere_is_not_unpacked(tmp_path: Path, name: str) -> None:
+    path = packed(tmp_path / "odd.zip", {name: b"x"})
+    with pytest.raises(RecordError, match="which no bundle does"), opened(path):
+        pytest.fail("it was unpacked")
+    assert [one.name for one in tmp_path.iterdir()] == ["odd.zip"]
+
+
+def test_a_zip_file_with_links_or_two_files_of_one_name_is_not_unpacked(tmp_path: Path) -> None:
+    with (
+        pytest.raises(RecordError, match="which no bundle does"),
+        opened(packed(tmp_path / "link.zip", {"x.evidence/manifest.json": b"/etc/passwd"}, link=True)),
+    ):
+        pytest.fail("it was unpacked")
+    twice = packed(tmp_path / "twice.zip", {"x/manifest.json": b"1", "x/MANIFEST.json": b"2"})
+    with pytest.raises(RecordError, match="twice"), opened(twice):
+        pytest.fail("it was unpacked")
+
+
+def test_a_zip_file_that_would_fill_the_disk_is_not_unpacked(tmp_path: Path) -> None:
+    path = packed(tmp_path / "bomb.zip", {"x/manifest.json": b"small"})
+    data = bytearray(path.read_bytes())
+    place = data.rindex(b"PK\x01\x02")
+    data[place + 24 : place + 28] = b"\xfe\xff\xff\xff"  # its uncompressed size
+    entries = [bytes(data[place : data.rindex(b"PK\x05\x06")]).replace(b"x/man", b"%05d" % n) for n in range(20_000)]
+    end = bytearray(data[data.rindex(b"PK\x05\x06") :])
+    directory = b"".join(entries)
+    end[8:12] = (20_000).to_bytes(2, "little") * 2
+    end[12:16] = len(directory).to_bytes(4, "little")
+    path.write_bytes(bytes(data[:place]) + directory + bytes(end))
+    with pytest.raises(RecordError, match="more room"), opened(path):
+        pytest.fail("it was unpacked")
+
+
+def test_what_is_neither_drive_nor_bundle_is_told(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no zip", encoding="utf-8")
+    for path, words in (
+        (tmp_path / "text", "no zip file"),
+        (packed(tmp_path / "other.zip", {"a.txt": b"x"}), "no bundle"),
+        (tmp_path / "nowhere", "no folder"),
+    ):
+        with pytest.raises(RecordError, match=words), opened(path):
+            pytest.fail("it was opened")
