@@ -120,12 +120,16 @@ class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     degraded_picture_every: Annotated[int, Meta(ge=2, le=1000)] = 5
 
 
+H264Choice = Literal["auto", "board", "libx264"]
+
+
 class RecordConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The recorder and the link to it."""
 
     segment_s: Annotated[float, Meta(ge=1.0, le=3600.0)] = 60.0
     segment_mib: Annotated[int, Meta(ge=1, le=4096)] = 256
     picture_codec: Literal["h264", "jpeg"] = "h264"
+    h264_encoder: H264Choice = "auto"
     h264_quality: Annotated[int, Meta(ge=0, le=51)] = 25  # x264's constant rate factor: lower is better and larger
     jpeg_quality: Annotated[int, Meta(ge=1, le=100)] = 80
     sync_ms: Annotated[float, Meta(ge=0.0, le=1000.0)] = 50.0

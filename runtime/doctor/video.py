@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from runtime import gstreamer as binding
 from runtime.contracts.config import Config
 from runtime.contracts.errors import LinkError, SourceError
 from runtime.doctor.finding import Finding, text_of
 from runtime.record.h264 import H264Encoder, is_key
-from runtime.sources.cameras import gstreamer as gstreamer_library
+from runtime.record.h264_board import open_encoder
 from runtime.sources.cameras.address import SCHEMES, Address, parse
+from runtime.sources.cameras.gstreamer import pipeline_of
 from runtime.sources.cameras.open import library_of
 from runtime.sources.location import scheme_of
 
@@ -39,8 +41,8 @@ def gstreamer(config: Config) -> Finding:
     """Whether GStreamer is here; where the configuration names a camera, the pipeline that it would run."""
     address = camera_of(config.source)
     try:
-        version = str(gstreamer_library.load().version_string())
-        pipeline = "" if address is None or library_of(address) == "pyav" else gstreamer_library.text_of(address)
+        version = str(binding.load().version_string())
+        pipeline = "" if address is None or library_of(address) == "pyav" else pipeline_of(address)
     except SourceError as error:
         if address is not None and library_of(address) == "gstreamer":
             return Finding("gstreamer", "fail", str(error), "scripts/system-packages camera (docs/jetson.md)")
@@ -60,9 +62,12 @@ def encoder(config: Config) -> Finding:
     if config.record.picture_codec == "jpeg":
         return Finding("encoder", "ok", "jpeg, by OpenCV")
     try:
-        unit = H264Encoder(720, 1280, config.record.h264_quality).encode(np.zeros((720, 1280, 3), np.uint8), key=True)
+        encoder = open_encoder(config.record.h264_encoder, 720, 1280, config.record.h264_quality)
+        unit = encoder.encode(np.zeros((720, 1280, 3), np.uint8), key=True)
+        encoder.close()
     except LinkError as error:
-        return Finding("encoder", "fail", str(error), "set record.picture_codec to jpeg, or install av anew")
+        return Finding("encoder", "fail", str(error), "set record.h264_encoder to libx264, or picture_codec to jpeg")
+    by = "libx264 on the processor" if isinstance(encoder, H264Encoder) else "the board's own encoder"
     if not is_key(unit):
-        return Finding("encoder", "fail", "libx264 gave no key picture when asked", "install av anew")
-    return Finding("encoder", "ok", "h264, by libx264 on the CPU")
+        return Finding("encoder", "fail", f"{by} gave no key picture when asked", "set record.picture_codec to jpeg")
+    return Finding("encoder", "ok", f"h264, by {by}")

@@ -7,6 +7,7 @@ foxglove.CompressedVideo asks. Parameter sets stand before every key picture, so
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Protocol
 
 import av
 import av.error
@@ -26,6 +27,24 @@ _PRESET = "superfast"
 _X264 = f"keyint={KEY_EVERY}:min-keyint=1:scenecut=0:bframes=0:repeat-headers=1:annexb=1:threads=1"
 _CLOCK = Fraction(1, 1000)
 _START, _NAL_TYPE, _IDR = b"\x00\x00\x01", 0x1F, 5
+
+
+class VideoEncoder(Protocol):
+    """What encodes the pictures of one camera, all of one size. One thread at a time."""
+
+    size: tuple[int, int]  # height and width
+    quality: int
+
+    def encode(self, picture: Picture, *, key: bool) -> bytes:
+        """The access unit of a picture (uint8, height x width x 3, BGR), with start codes.
+
+        `key`: it is to be decodable by itself. Raises LinkError where the encoder refuses, or gives none.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the encoder back. Idempotent."""
+        ...
 
 
 class H264Encoder:
@@ -53,11 +72,8 @@ class H264Encoder:
         self._codec = codec
 
     def encode(self, picture: Picture, *, key: bool) -> bytes:
-        """The access unit of a picture (uint8, height x width x 3, BGR), with start codes.
-
-        `key`: it is to be decodable by itself. Raises LinkError where the encoder refuses, or gives none.
-        """
-        frame = av.VideoFrame.from_ndarray(_planar(picture, self._shape), format="yuv420p")
+        """See VideoEncoder."""
+        frame = av.VideoFrame.from_ndarray(planar(picture, self._shape), format="yuv420p")
         frame.pts, frame.time_base = self._count, _CLOCK
         frame.pict_type = PictureType.I if key else PictureType.NONE
         self._count += 1
@@ -68,6 +84,9 @@ class H264Encoder:
         if len(packets) != 1:
             raise LinkError(f"the H.264 encoder gave {len(packets)} access units for one picture")
         return bytes(packets[0])
+
+    def close(self) -> None:
+        """See VideoEncoder: FFmpeg gives everything back with the object."""
 
 
 def is_key(access_unit: bytes) -> bool:
@@ -80,8 +99,11 @@ def is_key(access_unit: bytes) -> bool:
     return False
 
 
-def _planar(picture: Picture, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """The picture in YCbCr, 4:2:0 planar, of an even size. OpenCV does it in a twentieth of FFmpeg's time."""
+def planar(picture: Picture, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """The picture in YCbCr, 4:2:0 planar, `shape` (height, width, both even) in size.
+
+    OpenCV does it in a twentieth of FFmpeg's time.
+    """
     height, width = picture.shape[:2]
     if (height, width) != shape:
         edges = (0, shape[0] - height, 0, shape[1] - width)

@@ -14,14 +14,15 @@ from runtime.contracts.link import Hello, Payload, PictureRef
 from runtime.contracts.messages import CompressedImage, CompressedVideo, timestamp
 from runtime.contracts.source import Picture
 from runtime.contracts.topics import PICTURE, VIDEO
-from runtime.record.h264 import FORMAT, H264Encoder
+from runtime.record.h264 import FORMAT, VideoEncoder
+from runtime.record.h264_board import open_encoder
 
 
 @dataclass(slots=True)
 class _Film:
     """One camera's video, and the segment that its last picture went into."""
 
-    encoder: H264Encoder
+    encoder: VideoEncoder
     segment: int
 
 
@@ -68,7 +69,9 @@ class PictureEncoder:
         quality = retention.degraded_h264_quality if self.degraded else self._config.h264_quality
         film, height, width = self._films.pop(camera, None), *picture.shape[:2]
         if film is None or film.encoder.size != (height, width) or film.encoder.quality != quality:
-            film = _Film(H264Encoder(height, width, quality), -1)
+            if film is not None:
+                film.encoder.close()
+            film = _Film(open_encoder(self._config.h264_encoder, height, width, quality), -1)
         unit = film.encoder.encode(picture, key=film.segment != segment)
         film.segment = segment
         self._films[camera] = film  # one that failed is not taken up again: what follows would stand on nothing

@@ -49,6 +49,8 @@ def _takes(kind: inspect.Type) -> str:
         low = _number(kind.ge) if kind.ge is not None else f"over {_number(kind.gt)}"
         high = _number(kind.le) if kind.le is not None else f"under {_number(kind.lt)}"
         return f"{what}, {low} to {high}"
+    if isinstance(kind, inspect.BoolType):
+        return "true, false"
     assert isinstance(kind, inspect.StrType), kind
     return "text"
 

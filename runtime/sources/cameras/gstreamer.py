@@ -2,51 +2,25 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from runtime.contracts.errors import SourceError
+from runtime import gstreamer
 from runtime.contracts.units import NS_PER_S
 from runtime.sources.cameras.address import Address
 from runtime.sources.cameras.pipeline import SINK, pipeline
 from runtime.sources.cameras.stream import Frame, StreamLostError
 
-_MEND = (
-    "install it (Debian, Ubuntu: sudo scripts/system-packages camera) and let the environment see its binding "
-    "(scripts/link-system-packages .venv gi), or use +pyav"
-)
 _FIRST_PICTURE_S = 10.0
 _PATIENCE_S = 2.0  # without a picture the camera counts as lost
 _LOOK_S = 0.1  # how often the pipeline is asked for its troubles where no picture comes
 _NVIDIA = ("nvvidconv", "nvv4l2decoder")
 
 
-@lru_cache(maxsize=1)
-def load() -> Any:
-    """The module Gst, initialised. Raises SourceError with the way to install it where it is not here."""
-    try:
-        import gi
-
-        gi.require_version("Gst", "1.0")
-        from gi.repository import Gst
-    except (ImportError, ValueError) as error:
-        raise SourceError(f"GStreamer's Python binding cannot be loaded ({error}); {_MEND}") from error
-    if not Gst.init_check(None):
-        raise SourceError("GStreamer does not start; run gst-inspect-1.0 to see why")
-    return Gst
-
-
-def has(*elements: str) -> bool:
-    """Whether GStreamer has all of these elements. Raises SourceError where there is no GStreamer."""
-    gst = load()
-    return all(gst.ElementFactory.find(element) is not None for element in elements)
-
-
-def text_of(address: Address) -> str:
+def pipeline_of(address: Address) -> str:
     """The pipeline that this machine runs for a camera. Raises SourceError where there is no GStreamer."""
-    return pipeline(address, nvidia=has(*_NVIDIA))
+    return pipeline(address, nvidia=gstreamer.has(*_NVIDIA))
 
 
 class GStreamerStream:
@@ -57,21 +31,15 @@ class GStreamerStream:
 
         Raises SourceError where GStreamer or one of its elements is missing, StreamLostError where no picture comes.
         """
-        gst = self._gst = load()
-        from gi.repository import GLib
-
-        text = text_of(address)
-        try:
-            self._pipeline = gst.parse_launch(text)
-        except GLib.Error as error:
-            raise SourceError(f"GStreamer cannot build the pipeline {text!r}: {error}; {_MEND}") from error
+        gst = self._gst = gstreamer.load()
+        self._pipeline = gstreamer.launched(pipeline_of(address))
         self._sink = self._pipeline.get_by_name(SINK)
         self._bus = self._pipeline.get_bus()
         self._pipeline.use_clock(gst.SystemClock.obtain())  # CLOCK_MONOTONIC, as the record's ties of clocks
         self._first: Frame | None = None
         try:
             if self._pipeline.set_state(gst.State.PLAYING) == gst.StateChangeReturn.FAILURE:
-                raise StreamLostError(self._trouble() or "the pipeline does not start")
+                raise StreamLostError(gstreamer.trouble(self._bus) or "the pipeline does not start")
             self._first = self._pulled(_FIRST_PICTURE_S)
         except StreamLostError:
             self.close()
@@ -93,7 +61,7 @@ class GStreamerStream:
             sample = self._sink.emit("try-pull-sample", int(_LOOK_S * NS_PER_S))
             if sample is not None:
                 return self._frame(sample)
-            trouble = self._trouble() or ("the stream ended" if self._sink.get_property("eos") else "")
+            trouble = gstreamer.trouble(self._bus) or ("the stream ended" if self._sink.get_property("eos") else "")
             if trouble:
                 raise StreamLostError(trouble)
         raise StreamLostError(f"no picture for {patience_s:g} s")
@@ -120,12 +88,3 @@ class GStreamerStream:
             return int(self._pipeline.get_clock().get_time())
         running = sample.get_segment().to_running_time(gst.Format.TIME, buffer.pts)
         return int(self._pipeline.get_base_time() + running)
-
-    def _trouble(self) -> str:
-        """What the pipeline says went wrong, "" where it says nothing."""
-        message = self._bus.timed_pop_filtered(0, self._gst.MessageType.ERROR)
-        if message is None:
-            return ""
-        error, detail = message.parse_error()
-        last = (detail or "").strip().rpartition("\n")[2]  # behind where in GStreamer's code it was
-        return f"{error.message} {last}".strip()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from functools import partial
 
+from runtime import gstreamer
 from runtime.contracts.clock import SystemClock
 from runtime.contracts.errors import SourceError
 from runtime.contracts.source import SourceRequest
-from runtime.sources.cameras import gstreamer
 from runtime.sources.cameras.address import Address, Library, parse
 from runtime.sources.cameras.gstreamer import GStreamerStream
 from runtime.sources.cameras.live import LiveSource

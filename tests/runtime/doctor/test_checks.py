@@ -9,12 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from runtime import gstreamer
 from runtime.contracts.config import Config, RecordConfig
 from runtime.contracts.errors import SourceError
 from runtime.doctor import clocks, engines, keys, storage, video
 from runtime.doctor.checkup import checkup
 from runtime.seal.keys import KEY_NAME, new_key
-from runtime.sources.cameras import gstreamer
 from tests.runtime.doctor.trees import plant
 
 
@@ -122,7 +122,7 @@ def test_a_camera_that_this_user_may_not_open_is_a_warning(tmp_path: Path) -> No
 
 
 def test_the_encoder_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert video.encoder(Config()).found == "h264, by libx264 on the CPU"
+    assert video.encoder(Config()).found == "h264, by libx264 on the processor"
     assert video.encoder(Config(record=RecordConfig(picture_codec="jpeg"))).found == "jpeg, by OpenCV"
     monkeypatch.setattr(video, "is_key", lambda _: False)
     assert video.encoder(Config()).verdict == "fail"

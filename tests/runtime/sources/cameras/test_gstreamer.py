@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from runtime import gstreamer
 from runtime.contracts.errors import SourceError
 from runtime.contracts.source import Capture, Missing, SourceRequest
-from runtime.sources.cameras import gstreamer
 from runtime.sources.cameras.address import Library
 from runtime.sources.cameras.live import LiveSource
 from runtime.sources.cameras.open import open_source
@@ -178,7 +178,7 @@ def test_without_its_binding_gstreamer_is_refused_with_the_mend_and_pyav_serves(
     monkeypatch.setitem(sys.modules, "gi", None)
     gstreamer.load.cache_clear()
     try:
-        with pytest.raises(SourceError, match=r"cannot be loaded .*scripts/system-packages camera.*\+pyav"):
+        with pytest.raises(SourceError, match=r"cannot be loaded .*scripts/system-packages camera"):
             opened("videotest://")
         with pytest.raises(SourceError, match="'v4l2:///dev/video99' cannot be opened: No such file or directory"):
             opened("v4l2:///dev/video99")
