@@ -21,10 +21,11 @@ from runtime.contracts.regular_file import open_regular
 from runtime.contracts.topics import STORED, find_topic
 from runtime.record import scan
 from runtime.record.journal import LIBRARY, SUFFIX, register, sync_directory
+from runtime.seal.part_file import part_name
 
 METADATA_NAME = "sightline.segment"
 TEMPORARY = ".tmp"
-_NAME = re.compile(r"segment-([0-9]{4,})\.mcap(\.journal)?")
+_NAME = re.compile(r"segment-([0-9]{4,})(?:\.mcap(\.journal)?|(\.part)\.mcap)")
 _CHUNK_BYTES = 1024 * 1024
 
 DAMAGE = (
@@ -69,15 +70,19 @@ class SegmentNote(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class SegmentFile:
-    """One segment of a drive's folder: sealed, or the journal of one that is not."""
+    """One segment of a drive's folder: sealed, or the journal of one that is not. `part`: of a bundle, where only some
+    of its messages were handed over.
+    """
 
     index: int
     path: Path
     sealed: bool
+    part: bool = False
 
 
 def segment_files(drive_dir: Path) -> tuple[SegmentFile, ...]:
-    """The segments of a drive in order; a journal whose sealed file is there is left out, and so is what is no file.
+    """The segments of a drive in order; a journal or part whose sealed file is there is left out, and so is what is no
+    file.
 
     Raises RecordError.
     """
@@ -89,18 +94,23 @@ def segment_files(drive_dir: Path) -> tuple[SegmentFile, ...]:
     for name in names:
         match = _NAME.fullmatch(name)
         if match:
-            index, sealed = int(match.group(1)), match.group(2) is None
-            own = sealed_path(drive_dir, index) if sealed else journal_path(drive_dir, index)
-            if own.name != name:
+            index, sealed, part = int(match.group(1)), match.group(2) is None, match.group(3) is not None
+            own = part_path(drive_dir, index) if part else sealed_path(drive_dir, index)
+            if (own if sealed else journal_path(drive_dir, index)).name != name:
                 continue  # more zeros than we write: it would stand for another file
-            if sealed or index not in found:
-                found[index] = SegmentFile(index, drive_dir / name, sealed)
+            if (sealed and not part) or index not in found:
+                found[index] = SegmentFile(index, drive_dir / name, sealed, part)
     return tuple(found[index] for index in sorted(found))
 
 
 def sealed_path(drive_dir: Path, index: int) -> Path:
     """Where segment `index` lies once it is sealed."""
     return drive_dir / f"segment-{index:04d}.mcap"
+
+
+def part_path(drive_dir: Path, index: int) -> Path:
+    """Where a bundle has the part of segment `index` that was handed over."""
+    return drive_dir / part_name(index)
 
 
 def journal_path(drive_dir: Path, index: int) -> Path:
