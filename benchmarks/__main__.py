@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-NOT_A_BENCHMARK = ("__init__", "__main__", "machine", "tamperer", "attribution_networks")
+NOT_A_BENCHMARK = ("__init__", "__main__", "machine", "tamperer", "attribution_networks", "ros_car")
 
 
 def questions() -> dict[str, str]:

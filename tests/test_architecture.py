@@ -8,10 +8,13 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from ros_bridge.messages import TOP_LEVEL
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -39,7 +42,8 @@ MAY_IMPORT = {
     "review": ("review", "proving_ground", "runtime"),
     "ros_bridge": ("ros_bridge", "runtime.contracts", "runtime.bus"),
 }
-NEEDS = {"runtime": (), "proving_ground": (), "review": (), "export": ("export",), "ros_bridge": ("ros",)}
+NEEDS = {"runtime": (), "proving_ground": (), "review": (), "export": ("export",), "ros_bridge": ("ros", "dds")}
+OF_COLCON = "ros_bridge/ament/"  # its package.xml declares what it needs
 HEAVY = ("numpy", "av", "cryptography", "cv2", "onnxruntime", "torch", "zmq", "mcap", "yaml", "tqdm")
 
 
@@ -79,10 +83,24 @@ def test_a_folder_imports_only_what_the_install_that_it_belongs_to_declares(fold
     distributions = packages_distributions()
     for name, where in imports_of(folder):
         top = name.partition(".")[0]
-        if top in sys.stdlib_module_names or top in (*FOLDERS, "sightline"):
+        if top in sys.stdlib_module_names or top in (*FOLDERS, "sightline") or where.startswith(OF_COLCON):
             continue
         provided_by = {canonicalize_name(one) for one in distributions.get(top, [top])}
         assert provided_by & declared, f"{where} imports {top} ({', '.join(provided_by)}), which is not declared"
+
+
+def test_what_colcon_installs_imports_only_what_its_package_declares() -> None:
+    declared = {element.text for element in ElementTree.parse(ROOT / OF_COLCON / "package.xml").iter("exec_depend")}
+    for name, where in imports_of(OF_COLCON):
+        top = name.partition(".")[0]
+        if top not in sys.stdlib_module_names and top not in (*FOLDERS, "sightline", "setuptools"):
+            assert top in declared, f"{where} imports {top}, which package.xml does not declare"
+
+
+def test_what_colcon_installs_declares_every_package_of_messages_that_the_bridge_speaks() -> None:
+    declared = {element.text for element in ElementTree.parse(ROOT / OF_COLCON / "package.xml").iter("exec_depend")}
+    spoken = {kind.ROS_TYPE.partition("/")[0] for kind in TOP_LEVEL} - {"rosgraph_msgs"}  # /clock is rclpy's affair
+    assert spoken <= declared
 
 
 def test_help_loads_nothing_heavy() -> None:

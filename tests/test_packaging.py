@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("runtime", "export", "review", "ros_bridge", "proving_ground", "configs")
 MODULES = ("sightline.py",)
+OF_COLCON = ROOT / "ros_bridge" / "ament"  # colcon installs it, and nobody else
 
 
 def run(*command: object, cwd: Path) -> str:
@@ -95,7 +96,7 @@ def test_the_wheel_carries_the_packages_the_configs_and_the_weights_and_nothing_
         path.relative_to(ROOT).as_posix()
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and "__pycache__" not in path.parts and OF_COLCON not in path.parents
     }
     with zipfile.ZipFile(wheel) as archive:
         carried = {name for name in archive.namelist() if ".dist-info/" not in name}

@@ -12,14 +12,17 @@ from runtime.sources.location import located, scheme_of
 from runtime.sources.pictures import is_picture
 
 UDACITY_LOG = "driving_log.csv"
+BAG_FOLDER = "metadata.yaml"  # of rosbag2
+
+_BY_SUFFIX = {".csv": "udacity", ".bag": "rosbag", ".db3": "rosbag", ".mcap": "rosbag"}
 
 
 def open_source(request: SourceRequest) -> Source:
     """Open what `request.uri` names.
 
     `scheme://…` goes to the source registered under that name. A path, or `file://…`, is a Udacity-simulator log
-    (the csv file or its folder), a folder of images, or else a video file. Raises SourceError
-    naming what there is instead.
+    (the csv file or its folder), a ROS bag (`.bag`, `.db3`, `.mcap`, or a folder with `metadata.yaml`), a folder of
+    images, or else a video file. Raises SourceError naming what there is instead.
     """
     if not request.uri:
         raise SourceError("no source is named; give a path or a URI, e.g. --source drive.mp4")
@@ -36,13 +39,16 @@ def open_source(request: SourceRequest) -> Source:
 
 def _kind(path: Path) -> str:
     if path.is_file():
-        return "udacity" if path.suffix.lower() == ".csv" else "video"
+        return _BY_SUFFIX.get(path.suffix.lower(), "video")
     if not path.is_dir():
         raise SourceError(f"source {str(path)!r} is neither a file nor a folder; a camera has a scheme of its own")
     if (path / UDACITY_LOG).is_file():
         return "udacity"
+    if (path / BAG_FOLDER).is_file():
+        return "rosbag"
     if any(is_picture(entry) for entry in path.iterdir()):
         return "images"
     raise SourceError(
-        f"source {str(path)!r}: the folder holds neither {UDACITY_LOG} nor an image; give a folder of either"
+        f"source {str(path)!r}: the folder holds neither {UDACITY_LOG} nor a bag's {BAG_FOLDER} nor an image; give a "
+        "folder of any of these"
     )

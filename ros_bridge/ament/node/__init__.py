@@ -1,0 +1,1 @@
+"""Sightline on rclpy: the node `bridge`, and the source `rclpy://`."""
