@@ -41,6 +41,7 @@ class RecordedDecision:
     vehicle: VehicleSample
     decision: bytes  # as recorded
     attribution: bytes | None
+    attribution_left_out: bool = False  # the recorder had no room for it, and said so
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,9 @@ def _checked(frame: RecordedDecision, policy: Policy, manifest: Manifest, *, sam
     of_outputs = tensor_differences("output", recorded, replayed.outputs)
     followed = policy.conclude(frame.sequence, frame.t_source_ns, recorded, state, memory) if of_outputs else replayed
     of_decision = _unlike(DECISION, frame.decision, followed.decision)
-    of_map = _unlike(ATTRIBUTION, frame.attribution, followed.attribution)
+    of_map = []
+    if frame.attribution is not None or not frame.attribution_left_out:
+        of_map = _unlike(ATTRIBUTION, frame.attribution, followed.attribution)
     differences = [*of_inputs, *of_outputs, *of_decision, *of_map]
     close = not same_fingerprint and not of_inputs and _close(of_outputs + of_map, manifest.tolerance)
     close = close and control_distance(decision, replayed.decision) <= manifest.tolerance

@@ -19,9 +19,10 @@ from runtime.contracts.messages import Event, Gap
 from runtime.contracts.topics import EVENT, LEDGER, STORED
 from runtime.contracts.units import NS_PER_S
 from runtime.record.completeness import lacks
+from runtime.record.deleted import DeletedSegment
 from runtime.record.drive import Drive, TopicSummary, open_drive
 from runtime.seal.chain import recorded_seals
-from runtime.seal.statement import ClosingSeal, SegmentSeal
+from runtime.seal.statement import ClosingSeal, SegmentSeal, TombstoneSeal
 
 _EVENTS_SHOWN = 200
 _LACKS_SHOWN = 20
@@ -77,9 +78,10 @@ class DriveInfo:
     schema_version: int
     ledger: LedgerInfo
     ended: str  # why the drive ended; "" where it did not end in order
-    totals_agree: bool | None  # the ledger's and the drive's own; None where it did not end in order
+    totals_agree: bool | None  # the ledger's and the drive's own; None where it did not end in order, or lost segments
     topics: tuple[TopicSummary, ...]
     segments: tuple[SegmentInfo, ...]
+    deleted: tuple[DeletedSegment, ...]  # by the vehicle, to make room
     gaps: tuple[Gap, ...]
     events: tuple[Event, ...]  # the first 200
     events_left_out: int
@@ -100,7 +102,7 @@ def info(path: Path) -> DriveInfo:
     events = tuple(islice(all_events, _EVENTS_SHOWN))
     missing = lacks(drive)
     agree = None
-    if closing is not None:
+    if closing is not None and not drive.deleted:
         own = (closing.frames, closing.decided, closing.late, closing.dropped)
         agree = own == (ledger.frames, ledger.decided, ledger.late, ledger.dropped)
     return DriveInfo(
@@ -128,6 +130,7 @@ def info(path: Path) -> DriveInfo:
         totals_agree=agree,
         topics=tuple(topic for topic in drive.topics() if topic.topic != STORED.name),
         segments=tuple(_segments(drive)),
+        deleted=drive.deleted,
         gaps=tuple(drive.gaps()),
         events=events,
         events_left_out=sum(1 for _ in all_events),
@@ -177,7 +180,8 @@ def _sealed(drive: Drive) -> str:
     without = sum(1 for file in drive.segments if file.path.name not in covered)
     if without:
         return f"not whole: {without} of {len(drive.segments)} segments have no seal"
-    if not isinstance(seals[-1], ClosingSeal):
+    lasting = [seal for seal in seals if not isinstance(seal, TombstoneSeal)]
+    if not lasting or not isinstance(lasting[-1], ClosingSeal):
         return "not closed: the recorder has not ended, or has died"
     return f"{len(seals)} seals by the key {seals[-1].key_id[:16]}…, not verified here"
 

@@ -21,6 +21,7 @@ from runtime.contracts.model import ImageInput, Manifest
 from runtime.contracts.topics import ATTRIBUTION, DECISION, LEDGER, PICTURE, TRUTH, VEHICLE, VIDEO
 from runtime.contracts.units import s_from_ns
 from runtime.incident.index import read_index
+from runtime.record.deleted import DeletedSegment
 from runtime.record.drive import RecordedFrame, open_drive
 from runtime.record.h264 import FORMAT
 
@@ -49,6 +50,7 @@ class OverlayReport:
     height_px: int
     frame_rate_hz: float | None  # of the video
     map_scale: float  # of a cell drawn at full strength, in the target's unit; the same in the whole drive
+    deleted: tuple[DeletedSegment, ...] = ()  # by the vehicle, to make room: nothing of them can be drawn
 
 
 Progress = Callable[[int], object]
@@ -161,7 +163,8 @@ class Overlay:
 
     def report(self, frames: int, files: tuple[str, ...], rate_hz: float | None) -> OverlayReport:
         height, width = self.size
-        return OverlayReport(str(self._drive.path), frames, files, width, height, rate_hz, self.setting.map_scale)
+        scale, deleted = self.setting.map_scale, self._drive.deleted
+        return OverlayReport(str(self._drive.path), frames, files, width, height, rate_hz, scale, deleted)
 
     def _moment(self, frame: RecordedFrame, decoder: PictureDecoder) -> Moment:
         try:

@@ -16,6 +16,7 @@ from runtime.contracts.regular_file import read_regular
 from runtime.decision.policy import Policy
 from runtime.engines.open import open_engine
 from runtime.engines.tensorrt.plan_file import held_sha256
+from runtime.record.deleted import deleted_segments
 from runtime.record.drive import Drive, open_drive
 from runtime.record.segment import segment_files
 
@@ -45,7 +46,7 @@ def find_drive(path: Path) -> Path:
         raise RecordError(f"{path} does not exist; give the folder of a drive, as `sightline run --out` makes it")
     if not path.is_dir():
         raise RecordError(f"{path} is a file; give the folder of a drive, as `sightline run --out` makes it")
-    if segment_files(path):
+    if segment_files(path) or deleted_segments(path):
         return path
     drives = sorted(entry for entry in path.iterdir() if entry.is_dir() and segment_files(entry))
     if len(drives) == 1:

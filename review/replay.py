@@ -22,6 +22,7 @@ from runtime.contracts.messages import NonFinite, recordable
 from runtime.contracts.topics import ATTRIBUTION, DECISION, LEDGER, MODEL_INPUT, MODEL_OUTPUT, VEHICLE
 from runtime.record import drive as record
 from runtime.record.completeness import Lack, lacks
+from runtime.record.deleted import DeletedSegment
 
 Step = FrameCheck | Passed
 ReplayVerdict = Literal["identical", "within_tolerance", "diverged", "nothing to replay"]
@@ -61,6 +62,7 @@ class ReplayReport:
     not_replayable_reasons: dict[str, int]
     lacks: tuple[str, ...]  # where the record does not hold what was written into it; the first 20
     lacks_left_out: int
+    deleted: tuple[DeletedSegment, ...]  # by the vehicle, to make room: no lack
 
 
 def replay(
@@ -142,6 +144,7 @@ def _replayable(frame: record.RecordedFrame) -> RecordedDecision | Passed:
         vehicle=vehicle,
         decision=decision,
         attribution=frame.raw(ATTRIBUTION),
+        attribution_left_out=ATTRIBUTION.name in lines[0].left_out,
     )
 
 
@@ -226,6 +229,7 @@ def _report(
         not_replayable_reasons=walk.not_replayable,
         lacks=tuple(str(lack) for lack in missing.shown),
         lacks_left_out=missing.left_out,
+        deleted=drive.deleted,
     )
 
 

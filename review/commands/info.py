@@ -34,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _words(found: DriveInfo) -> str:
+    from runtime.record.deleted import in_words
+
     ledger, engine = found.ledger, found.fingerprint
     assumed = "" if found.assumed_speed_mps is None else f", {found.assumed_speed_mps:g} m/s assumed"
     agree = {True: "", False: " (NOT what the drive itself counted)", None: ""}[found.totals_agree]
@@ -56,6 +58,7 @@ def _words(found: DriveInfo) -> str:
         f"sealed     {found.sealed}",
         *([f"refused    {found.turned_away.refused} connection(s)"] if found.turned_away.refused else []),
         *([f"malformed  {found.turned_away.malformed} message(s)"] if found.turned_away.malformed else []),
+        *([f"deleted    {in_words(found.deleted)}"] if found.deleted else []),
         *(f"missing    {lack}" for lack in found.lacks),
         *([f"           and {found.lacks_left_out} places more"] if found.lacks_left_out else []),
         *(f"changed    {words}" for words in found.not_as_it_drove),

@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the files and say where they are."""
     from review.overlay import write_pictures
     from review.reopen import expected_frames, find_drive
+    from runtime.record.deleted import in_words
 
     drive = find_drive(args.drive)
     selection = which_frames.selection_of(args, drive)
@@ -40,5 +41,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         console.emit_json(report)
     else:
+        if report.deleted:
+            console.emit(f"not drawn: {in_words(report.deleted)}")
         console.emit(f"{report.frames} frames drawn, {report.width_px} x {report.height_px}: {out}")
     return ExitCode.YES

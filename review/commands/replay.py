@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _words(report: ReplayReport) -> str:
     from review.walk import RECORD
+    from runtime.record.deleted import in_words
 
     verdict = {
         "identical": "identical: every decision came out the same, bit for bit",
@@ -67,6 +68,7 @@ def _words(report: ReplayReport) -> str:
         f"{report.drive}: {verdict}",
         f"  frames      {report.frames}: {counts}",
         *(f"              {count} x {why}" for why, count in report.not_replayable_reasons.items()),
+        *([f"  deleted     {in_words(report.deleted)}"] if report.deleted else []),
         *(f"  missing     {lack}" for lack in report.lacks),
         *([f"              and {report.lacks_left_out} places more"] if report.lacks_left_out else []),
         f"  largest     {report.max_abs_diff} (of any element of any output)",

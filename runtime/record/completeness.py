@@ -1,5 +1,5 @@
 """Whether a record holds all that was written into it: its marks say how many messages each set had, and which sets
-there were. What a recorder declared as lost, and what nobody wrote after a crash, is no lack.
+there were. What a recorder declared as lost, what nobody wrote after a crash, and what was deleted, is no lack.
 """
 
 from __future__ import annotations
@@ -30,7 +30,12 @@ class Lack:
 def lacks(drive: Drive) -> Iterator[Lack]:
     """Every such place, in the order of the record. Streams. Raises RecordError naming a damaged segment."""
     count = _Count()
+    deleted = {one.index for one in drive.deleted}
+    following = 0
     for file in drive.segments:
+        if deleted.issuperset(range(following, file.index)):
+            count.pass_over(file.index - following)
+        following = file.index + 1
         for message in read_messages(file, (STORED, GAP)):
             for frame, reason in count.take(message):
                 yield Lack(frame, file.path.name, reason)
@@ -40,9 +45,14 @@ class _Count:
     """Follows the marks: sets and frames each come once, from 0, without a hole."""
 
     def __init__(self) -> None:
-        self._next_set = 0
+        self._next_set: int | None = 0  # None behind deleted segments
         self._next_frame: int | None = 0  # None behind a hole of sets: nobody knows how many frames it swallowed
         self._declared = False
+
+    def pass_over(self, segments: int) -> None:
+        """Segments that the vehicle deleted: how many sets and frames they held, nobody needs to know."""
+        if segments:
+            self._next_set, self._next_frame = None, None
 
     def take(self, message: RecordedMessage) -> Iterator[tuple[int, str]]:
         """The next mark, or declared gap; gives the frames concerned and the reasons."""
@@ -52,12 +62,13 @@ class _Count:
         mark: Stored = message.decode()
         frame, expected = mark.frame_sequence, self._next_frame
         declared, self._declared = self._declared, False
-        if mark.first < self._next_set:
+        awaited = mark.first if self._next_set is None else self._next_set
+        if mark.first < awaited:
             yield frame, f"set {mark.first} of the link is there twice, or out of its order"
             return
-        if mark.first > self._next_set:
+        if mark.first > awaited:
             concerned = -1 if expected is None or frame == expected else expected
-            sets = f"sets {self._next_set} to {mark.first - 1}"
+            sets = f"sets {awaited} to {mark.first - 1}"
             yield concerned, f"{sets} of the link are not there, and no gap declares their loss"
             self._next_frame = None
         elif expected is not None and frame > expected:

@@ -40,6 +40,7 @@ from runtime.contracts.topics import (
 )
 from runtime.contracts.units import s_from_ns
 from runtime.record.belonging import common_header
+from runtime.record.deleted import deleted_segments, in_words
 from runtime.record.reading import RecordedMessage, read_contents, read_messages
 from runtime.record.segment import SegmentFile, SegmentNote, find_note, segment_files
 from runtime.supervise.plan import CONFIG_NAME, ENGINE_PLAN_NAME, MODEL_NAME
@@ -139,6 +140,7 @@ class Drive:
     def __init__(self, path: Path, files: tuple[SegmentFile, ...], header: Header) -> None:
         self.path, self.header = path, header
         self.segments = files
+        self.deleted = deleted_segments(path)
 
     @property
     def model_path(self) -> Path:
@@ -279,6 +281,9 @@ def open_drive(path: Path) -> Drive:
             f"{path} is no drive: a drive is a folder of MCAP segments, as `sightline run --out` makes it"
         )
     files = segment_files(path)
+    gone = "" if files else in_words(deleted_segments(path))
+    if gone:
+        raise RecordError(f"{path} holds nothing more: {gone}; what is left proves what there was (sightline verify)")
     if not files:
         raise RecordError(f"{path} holds no segment (segment-NNNN.mcap): nothing was recorded there, or it was moved")
     header = common_header(files)

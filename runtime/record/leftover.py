@@ -100,7 +100,7 @@ def examine(drive_dir: Path, config: Config | None = None) -> Leftover | None:
     return Leftover(
         session=_session(files, surveys),
         config=config,
-        ended=_ended(files, surveys),
+        ended=_ended(files, surveys) or (not surveys and _was_ended([seal for _, seal in seals])),
         closed=_closed([seal for _, seal in seals]),
         unsealed=tuple(file.index for file in files if file.sealed and file.index not in signed),
         journals=len(surveys),
@@ -116,6 +116,11 @@ def _refuse_broken_chain(drive_dir: Path, seals: Iterable[tuple[bytes, Seal]]) -
                 "before it; `sightline verify` says what was changed"
             )
         previous = seal_hash(payload)
+
+
+def _was_ended(seals: Iterable[Seal]) -> bool:
+    """Whether the seals say how the drive ended: the segment with its end may have been deleted to make room."""
+    return any(isinstance(seal, ClosingSeal) and seal.ended for seal in seals)
 
 
 def _closed(seals: Iterable[Seal]) -> bool:

@@ -107,9 +107,10 @@ class RoomWatch:
             signer = store.sealing.signer
             own = None if signer is None else OwnDrive(store.folder, signer, self._staying(signer))
             swept = sweeper.sweep(own, store.reserve)
-            if 4 * swept.room_bytes >= self._min_free_bytes:
+            before = store.reserve.size_bytes
+            if swept.room_bytes > _RESERVE_BYTES + journal_bytes - before:
                 store.reserve.hold(_RESERVE_BYTES + journal_bytes)
-            return swept
+            return replace(swept, room_bytes=swept.room_bytes - (store.reserve.size_bytes - before))
 
         return sweep
 
