@@ -297,11 +297,12 @@ class Health(msgspec.Struct, frozen=True):
     link_lost: int = 0  # message sets given up
     latency_p50_ms: float | None = None  # capture to command, since the last account
     latency_max_ms: float | None = None
-    malformed: int = 0  # messages on this process's sockets that were none, or not in their place
+    malformed: int = 0  # messages on this process's sockets that were none
     refused: int = 0  # connections that the allow-list turned away
     degradation: int = 0  # which step of saving room the recorder has taken; 0: everything is recorded
     discarded: int = 0  # message sets that there was no room for, each within a declared gap
     free_mib: int | None = None  # what may still be written; None: not this process's affair
+    misplaced: int = 0  # message sets that came twice or before their turn and were not taken, as after a reconnection
 
 
 class Closing(msgspec.Struct, frozen=True):

@@ -160,7 +160,7 @@ def _take_batch(router: zmq.Socket[bytes], recorder: Recorder) -> None:
             parts = router.recv_multipart(zmq.DONTWAIT)
         except zmq.Again:
             return
-        if len(parts) == 2 and parts[0] == recorder.link_name:
+        if len(parts) == 2:
             recorder.take(parts[1])
         else:
             recorder.rejected += 1

@@ -30,8 +30,10 @@ class Account:
         self._process, self._clock, self._sockets = process, clock, sockets
         self._due_ns = clock.monotonic_ns() + _PERIOD_NS
 
-    def next(self, rejected: int, room: Room, *, now: bool = False) -> Health | None:
-        """The account, None where none is due and it is not asked for `now`. `rejected`: messages of the link."""
+    def next(self, rejected: int, misplaced: int, room: Room, *, now: bool = False) -> Health | None:
+        """The account, None where none is due and it is not asked for `now`. `rejected` and `misplaced`: messages of
+        the link that were none, and sets that came out of their order.
+        """
         moment_ns = self._clock.monotonic_ns()
         if not now and moment_ns < self._due_ns:
             return None
@@ -45,4 +47,5 @@ class Account:
             degradation=room.degradation,
             discarded=room.discarded,
             free_mib=room.free_mib,
+            misplaced=misplaced,
         )

@@ -62,6 +62,7 @@ class Recorder:
         self._account = None if sockets is None else Account(NAME, clock, sockets)  # None: nobody can connect
         self.link_name = plan.session.encode()  # the driving process's; another one's messages are none
         self.rejected = 0
+        self.misplaced = 0  # sets that were here already, or came before their turn: not taken
         self.finished = False
         self.incidents = IncidentKeeper(
             Path(plan.drive_dir), plan.drive_id, self._config.incidents, store, self._write_incident
@@ -119,7 +120,7 @@ class Recorder:
         """Its own account, once a second or `now`: into the record, and to viewers."""
         if self._account is None or self.finishing or self._store.header is None:
             return
-        health = self._account.next(self.rejected, self.watch.room, now=now)
+        health = self._account.next(self.rejected, self.misplaced, self.watch.room, now=now)
         if health is not None:
             self._write(HEALTH.name, HEALTH, HEALTH.encode(health), self._clock.utc_ns())
 
@@ -252,8 +253,10 @@ class Recorder:
         """Whether a message in the place of sets `first` to `last` is the one to take now."""
         expected = self._store.next_sequence
         if self.finishing or last < expected:
+            self.misplaced += 1
             return False
         if first > expected:
+            self.misplaced += 1
             if self._asked_for != expected:
                 self._asked_for = expected
                 self._commit(resend=True)

@@ -119,6 +119,7 @@ def test_it_takes_nothing_before_it_was_greeted_because_it_could_not_find_the_pi
 
 def test_a_set_that_comes_twice_is_written_once(bench: Bench) -> None:
     bench.take(bench.hello(), bench.a_set(0), bench.a_set(1), bench.a_set(1), bench.a_set(0), bench.a_set(2))
+    assert (bench.recorder.misplaced, bench.recorder.rejected) == (2, 0)
     drive = bench.finish(3)
     assert stored_sets(drive) == [0, 1, 2]
     assert drive.ledger().frames == 2
@@ -127,6 +128,7 @@ def test_a_set_that_comes_twice_is_written_once(bench: Bench) -> None:
 def test_a_hole_in_the_order_is_asked_for_again_once_and_not_written_over(bench: Bench) -> None:
     bench.take(bench.hello(), bench.a_set(0))
     assert bench.take(bench.a_set(2), bench.a_set(3)) == [bench.acknowledged(1, resend=True)]
+    assert (bench.recorder.misplaced, bench.recorder.rejected) == (2, 0)
     bench.take(bench.a_set(1), bench.a_set(2), bench.a_set(3))
     assert stored_sets(bench.finish(4)) == [0, 1, 2, 3]
 
