@@ -47,6 +47,7 @@ from runtime.seal.statement import (
     ClosingSeal,
     Seal,
     SegmentSeal,
+    TombstoneSeal,
     leaves_name,
     printable,
 )
@@ -166,10 +167,17 @@ def _copy_drive(drive: Path, seals: list[Seal], asked: Asked, to: Path, on_bytes
     for name in sorted(names):
         if is_plain(drive / name):
             shutil.copyfile(drive / name, to / name)
+    deleted = {seal.segment for seal in seals if isinstance(seal, TombstoneSeal)}
     for seal in seals:
-        if isinstance(seal, SegmentSeal) and seal.segment in asked.segments and is_plain(drive / seal.file_name):
+        if not isinstance(seal, SegmentSeal) or seal.segment not in asked.segments:
+            continue
+        if is_plain(drive / seal.file_name):
             _hand_over(drive, seal, asked, to)
             on_bytes(seal.file.size_bytes)
+        elif seal.segment not in deleted:
+            raise RecordError(
+                f"{drive / seal.file_name} is not there; ask for what is, or make the bundle from the whole drive"
+            )
 
 
 def _hand_over(drive: Path, seal: SegmentSeal, asked: Asked, to: Path) -> None:

@@ -21,7 +21,7 @@ from runtime.contracts.errors import ExitCode, SightlineError, UsageError
 _GROUP: registry.Group = "sightline.commands"
 _ORDER = (
     *("demo", "run", "mark", "incidents", "replay", "info", "overlay", "clip", "verify", "recover", "bundle"),
-    *("export", "model", "engine", "doctor", "config", "keys"),
+    *("custody", "export", "model", "engine", "doctor", "config", "keys"),
 )
 
 

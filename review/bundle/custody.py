@@ -1,0 +1,67 @@
+"""Who had a bundle, and one more line that says so."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from review.info import utc
+from review.verify.custody import CustodyLine, custody_bytes, line_sha256, parse_custody
+from review.verify.manifest import CUSTODY_NAME, MANIFEST_NAME
+from review.verify.unpack import opened
+from runtime.contracts.errors import RecordError, UsageError
+from runtime.seal.statement import printable
+
+
+@dataclass(frozen=True)
+class CustodyReport:
+    """A bundle's log. `head`: the SHA-256 of its last line; who keeps that elsewhere can hold the log against it."""
+
+    bundle: str
+    lines: tuple[CustodyLine, ...]
+    wrong: tuple[str, ...]
+    head: str
+
+
+def custody_of(path: Path) -> CustodyReport:
+    """The log of a bundle's folder or zip file. Raises RecordError where there is none."""
+    with opened(path) as (folder, is_bundle):
+        if not is_bundle:
+            raise RecordError(f"{path} is a drive as it was recorded; a custody log goes with a bundle")
+        try:
+            data, manifest = (folder / CUSTODY_NAME).read_bytes(), (folder / MANIFEST_NAME).read_bytes()
+        except OSError as error:
+            raise RecordError(f"the custody log of {path} cannot be read: {error.strerror}") from error
+    lines, wrong = parse_custody(data, hashlib.sha256(manifest).hexdigest())
+    return CustodyReport(str(path), lines, wrong, line_sha256(lines[-1]) if lines else "")
+
+
+def add_line(path: Path, what: str, by: str, note: str) -> CustodyReport:
+    """Write one more line behind the others: who (`by`) did what, with a note.
+
+    Raises RecordError where the log does not hold, or the disk refuses; UsageError for a zip file.
+    """
+    found = custody_of(path)
+    if path.is_file():
+        raise UsageError(f"{path} is a zip file; unpack it, and say it of the folder")
+    if found.wrong:
+        raise RecordError(f"the custody log of {path} does not hold ({found.wrong[0]}); nothing is added to it")
+    last = found.lines[-1]
+    now_ns = time.time_ns()
+    if now_ns < last.utc_ns:
+        raise RecordError(f"this machine's clock says {utc(now_ns)}, and the log's last line {last.utc}; set it right")
+    line = CustodyLine(
+        now_ns, utc(now_ns), printable(by), printable(what), printable(note), last.manifest_sha256, line_sha256(last)
+    )
+    with opened(path) as (folder, _):
+        try:
+            with (folder / CUSTODY_NAME).open("ab") as file:
+                file.write(custody_bytes(line))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise RecordError(f"the custody log of {path} cannot be written: {error.strerror}") from error
+    return custody_of(path)

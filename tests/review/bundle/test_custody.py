@@ -1,0 +1,88 @@
+"""A bundle's custody log, from hand to hand."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from review.bundle.choice import Request
+from review.bundle.custody import add_line, custody_of
+from review.bundle.make import make_bundle
+from review.verify.custody import parse_custody
+from review.verify.manifest import CUSTODY_NAME
+from runtime.commands.main import main
+from runtime.contracts.errors import RecordError, UsageError
+from tests.review.bundle.forging import Forger
+
+SMALL = Request(segments=(2,), topics=("/decision",))
+
+
+def test_each_hand_adds_a_line_that_names_the_one_before(forger: Callable[[Request], Forger]) -> None:
+    held = forger(SMALL)
+    begun = custody_of(held.bundle)
+    add_line(held.bundle, "handed on", "A. Keeper", "by courier")
+    found = add_line(held.bundle, "received", "B. Expert", "seal of the parcel \x1b[2J unbroken")
+    assert [(line.what, line.by) for line in found.lines] == [
+        ("made", "A. Keeper"),
+        ("handed on", "A. Keeper"),
+        ("received", "B. Expert"),
+    ]
+    assert found.lines[1].previous == begun.head
+    assert found.wrong == ()
+    assert "\x1b" not in found.lines[2].note
+    assert held.findings() == (), "the log grows, and the manifest does not speak of it"
+
+
+def test_no_line_can_be_taken_out_or_changed_but_the_last(forger: Callable[[Request], Forger]) -> None:
+    held = forger(SMALL)
+    add_line(held.bundle, "handed on", "A. Keeper", "")
+    add_line(held.bundle, "received", "B. Expert", "")
+    path = held.bundle / CUSTODY_NAME
+    lines = path.read_bytes().splitlines(keepends=True)
+    for other in (lines[1:], [lines[0], lines[2]], [lines[1], lines[0], lines[2]]):
+        path.write_bytes(b"".join(other))
+        assert held.found() == {"custody-broken"}
+        with pytest.raises(RecordError, match="does not hold"):
+            add_line(held.bundle, "copied", "C.", "")
+    path.write_bytes(b"".join(lines[:2]))
+    assert held.findings() == (), "that the last was taken out, only its hash tells, kept elsewhere"
+
+
+def test_a_clock_that_runs_behind_writes_no_line(forger: Callable[[Request], Forger]) -> None:
+    held = forger(SMALL)
+    path = held.bundle / CUSTODY_NAME
+    fields = json.loads(path.read_bytes())
+    fields["utc_ns"] = (1 << 64) - 1
+    path.write_bytes(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode() + b"\n")
+    with pytest.raises(RecordError, match="clock"):
+        add_line(held.bundle, "received", "B.", "")
+
+
+def test_a_log_without_end_is_not_gone_through() -> None:
+    assert parse_custody(b"\n" * (17 << 20), "")[1] == ("it is too large for a custody log",)
+
+
+def test_the_command_shows_the_log_and_adds_to_it(
+    forger: Callable[[Request], Forger], drive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = forger(SMALL)
+    command = ["custody", str(held.bundle)]
+    assert main([*command, "--add", "received", "--by", "B. Expert", "--note", "whole"]) == 0
+    assert "received by B. Expert: whole" in capsys.readouterr().out
+    assert main([*command, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["lines"]) == 2
+    assert main([*command, "--add", "received"]) == 2
+    assert main([*command, "--by", "B."]) == 2
+    shutil.copyfile(held.bundle / CUSTODY_NAME, tmp_path / "kept")
+    (held.bundle / CUSTODY_NAME).write_bytes(b"")
+    assert main(command) == 1
+    packed = make_bundle(drive, SMALL, tmp_path / "packed", as_zip=True).bundle
+    assert main(["custody", packed]) == 0
+    with pytest.raises(UsageError, match="unpack"):
+        add_line(Path(packed), "received", "B.", "")
+    with pytest.raises(RecordError, match="goes with a bundle"):
+        custody_of(drive)
