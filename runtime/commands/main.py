@@ -79,8 +79,9 @@ def _parser(wanted: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"sightline {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
-    for name in _verbs():
-        if wanted in _verbs() and name != wanted:
+    known = _verbs()
+    for name in known:
+        if wanted in known and name != wanted:
             verbs.add_parser(name)
             continue
         try:
