@@ -1,0 +1,257 @@
+"""Real drives, sealed and lying in one folder, and what goes of them where room is short."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from review.verify.drive import verify_drive
+from runtime.contracts.config import RetentionConfig
+from runtime.contracts.errors import RecordError
+from runtime.contracts.incident import Incident, IncidentIndex, Trigger
+from runtime.incident.index import write_index
+from runtime.record.completeness import lacks
+from runtime.record.drive import open_drive
+from runtime.record.lock import shared
+from runtime.retention.listing import room_bytes, used_bytes
+from runtime.retention.reserve import Reserve
+from runtime.retention.sweep import OwnDrive, Sweeper, Swept
+from runtime.seal.chain import DriveSealer
+from runtime.seal.keys import VehicleKey, load_key, new_key, rotate_key
+from tests.models import tiny_policy
+from tests.review import drives
+from tests.review.drives import record_drive
+from tests.runtime.record.small_disk import SmallDisk
+
+MIB = 1024 * 1024
+SEGMENTS = 4
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A vehicle's key, and one drive of four segments that it signed."""
+    folder = tmp_path_factory.mktemp("vehicle")
+    key = new_key(folder / "keys")
+    record_drive(folder / "drives" / "older", tiny_policy(), 80, segment_s=1.0, key=key)
+    return folder
+
+
+@pytest.fixture
+def vehicle(recorded: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(recorded, tmp_path / "vehicle"))
+
+
+@pytest.fixture
+def root(vehicle: Path) -> Path:
+    return vehicle / "drives"
+
+
+@pytest.fixture
+def key(vehicle: Path) -> VehicleKey:
+    return load_key(vehicle / "keys")
+
+
+def a_sweeper(vehicle: Path, *, missing_bytes: int) -> Sweeper:
+    """One whose quota leaves so much too little."""
+    sweeper = Sweeper(vehicle / "drives", RetentionConfig(min_free_mib=16), vehicle / "keys")
+    sweeper._quota_bytes = used_bytes(vehicle / "drives") + 16 * MIB - missing_bytes  # finer than the configuration's
+    return sweeper
+
+
+def sweep(vehicle: Path, own: OwnDrive | None = None, *, missing_bytes: int = 10 * MIB) -> Swept:
+    """Delete what may go until so much more is free."""
+    folder = vehicle.parent / "own"
+    folder.mkdir(exist_ok=True)
+    own = own or OwnDrive(folder, DriveSealer(folder, load_key(vehicle / "keys")), ())
+    return a_sweeper(vehicle, missing_bytes=missing_bytes).sweep(own, Reserve(folder))
+
+
+def left(drive: Path) -> list[int]:
+    """The segments that are there."""
+    return [int(path.name[8:12]) for path in sorted(drive.glob("segment-*.mcap"))]
+
+
+def pin(drive: Path, *segments: int) -> None:
+    """An incident in a drive that is not closed yet; it is then closed."""
+    (drive / "closing-0004.seal.json").unlink()
+    trigger = Trigger("mark", 0, 0, "here")
+    write_index(drive, IncidentIndex(drive.name, (Incident(0, 0, 1, (trigger,), segments, open=False),)))
+
+
+def test_the_oldest_segments_go_until_there_is_room_and_the_drive_still_verifies(
+    vehicle: Path, root: Path, key: VehicleKey
+) -> None:
+    drive = root / "older"
+    size = sum(path.stat().st_blocks * 512 for path in drive.glob("segment-0000.*") if path.suffix != ".json")
+    swept = sweep(vehicle, missing_bytes=size // 2)
+    assert [one.index for one in swept.deleted] == [0]
+    assert not swept.exhausted
+    assert left(drive) == [1, 2, 3]
+    assert not (drive / "segment-0000.leaves").exists()
+    found = verify_drive(drive, [key.public_key])
+    assert (found.verdict, found.findings) == ("intact", ())
+    assert [one.segment for one in found.deleted] == [0]
+    assert [head.number for head in swept.heads] == [5]
+    assert list(lacks(open_drive(drive))) == []
+
+
+def test_where_there_is_room_nothing_is_touched(vehicle: Path, root: Path) -> None:
+    swept = sweep(vehicle, missing_bytes=0)
+    assert (swept.deleted, swept.exhausted) == ((), False)
+    assert left(root / "older") == [0, 1, 2, 3]
+
+
+def test_with_the_last_segment_goes_the_model_and_what_stays_proves_what_there_was(
+    vehicle: Path, root: Path, key: VehicleKey
+) -> None:
+    swept = sweep(vehicle)
+    assert swept.exhausted
+    drive = root / "older"
+    assert left(drive) == []
+    assert not (drive / "model.onnx").exists()
+    assert (drive / "config.yaml").exists()
+    found = verify_drive(drive, [key.public_key])
+    assert (found.verdict, found.findings) == ("intact", ())
+    assert len(found.deleted) == SEGMENTS
+    with pytest.raises(RecordError, match=r"segments 0 to 3 .* were deleted"):
+        open_drive(drive)
+
+
+def test_what_an_incident_pins_stays_whatever_the_want_of_room(vehicle: Path, root: Path, key: VehicleKey) -> None:
+    drive = root / "older"
+    pin(drive, 1, 3)
+    DriveSealer(drive, key).close()
+    swept = sweep(vehicle)
+    assert swept.exhausted
+    assert left(drive) == [1, 3]
+    assert (drive / "model.onnx").exists()
+    assert verify_drive(drive, [key.public_key]).verdict == "intact"
+    assert list(lacks(open_drive(drive))) == []
+
+
+def test_where_the_list_of_incidents_cannot_be_read_everything_is_pinned(vehicle: Path, root: Path) -> None:
+    (root / "older" / "incidents.json").write_text("[")
+    assert sweep(vehicle).deleted == ()
+    assert left(root / "older") == [0, 1, 2, 3]
+
+
+def test_a_drive_that_somebody_has_is_left_alone_and_so_is_one_that_did_not_end(vehicle: Path, root: Path) -> None:
+    with shared(root / "older"):
+        swept = sweep(vehicle)
+    assert (swept.deleted, swept.exhausted, swept.problems) == ((), True, ())
+    (root / "older" / "closing-0004.seal.json").unlink()
+    assert sweep(vehicle).deleted == ()
+    assert left(root / "older") == [0, 1, 2, 3]
+
+
+def test_nothing_of_another_vehicles_drive_goes(vehicle: Path, root: Path, tmp_path: Path) -> None:
+    shutil.rmtree(vehicle / "keys")
+    new_key(vehicle / "keys")
+    assert sweep(vehicle).deleted == ()
+    assert left(root / "older") == [0, 1, 2, 3]
+
+
+def test_without_a_key_nothing_goes_since_nobody_could_sign_for_it(vehicle: Path, root: Path) -> None:
+    shutil.rmtree(vehicle / "keys")
+    swept = a_sweeper(vehicle, missing_bytes=1).sweep(None, Reserve(vehicle))
+    assert (swept.deleted, swept.exhausted) == ((), True)
+    assert left(root / "older") == [0, 1, 2, 3]
+
+
+def test_a_drive_sealed_by_the_key_before_is_still_proven_by_that_one(
+    vehicle: Path, root: Path, key: VehicleKey
+) -> None:
+    rotate_key(vehicle / "keys")
+    assert len(sweep(vehicle, missing_bytes=1).deleted) == 1
+    found = verify_drive(root / "older", [key.public_key])
+    assert (found.verdict, found.findings) == ("intact", ())
+    assert len(found.key_ids) == 2
+
+
+def test_of_the_drive_that_is_written_the_newest_segment_and_the_pinned_ones_stay(
+    vehicle: Path, root: Path, key: VehicleKey
+) -> None:
+    own = root / "older"
+    (own / "closing-0004.seal.json").unlink()
+    sealer = DriveSealer(own, key)
+    with shared(own):
+        swept = sweep(vehicle, OwnDrive(own, sealer, {1}))
+    assert swept.exhausted
+    assert left(own) == [1, 3]
+    assert (own / "model.onnx").exists()
+    sealer.close()
+    assert verify_drive(own, [key.public_key]).verdict == "intact"
+
+
+def test_a_deletion_that_was_broken_off_after_its_tombstone_is_ended(
+    vehicle: Path, root: Path, key: VehicleKey
+) -> None:
+    drive = root / "older"
+    DriveSealer(drive, key).bury(0, "room was short", freed_bytes=1, gone={})
+    DriveSealer(drive, key).bury(1, "room was short", freed_bytes=1, gone={})
+    (drive / "segment-0001.mcap").unlink()
+    swept = sweep(vehicle, missing_bytes=1)
+    assert [one.index for one in swept.deleted] == [0]
+    assert swept.heads == (), "both stood already"
+    assert not list(drive.glob("segment-000[01].leaves"))
+    assert verify_drive(drive, [key.public_key]).verdict == "intact"
+
+
+def test_older_drives_go_before_newer_ones_whatever_they_are_called(
+    vehicle: Path, root: Path, key: VehicleKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drives, "UTC_NS", drives.UTC_NS + 10**15)
+    (root / "older").rename(root / "z-older")
+    newer = record_drive(root / "a-newer", tiny_policy(), 25, segment_s=1.0, key=key)
+    swept = sweep(vehicle)
+    assert [one.drive.name for one in swept.deleted] == ["z-older"] * SEGMENTS + ["a-newer"] * 2
+    assert left(newer) == []
+
+
+def test_a_damaged_drive_is_told_once_and_keeps_nothing_else_from_going(vehicle: Path, root: Path) -> None:
+    shutil.copytree(root / "older", root / "damaged")
+    (root / "damaged" / "segment-0000.seal.json").write_text("{}")
+    folder = vehicle.parent / "own"
+    folder.mkdir()
+    own = OwnDrive(folder, DriveSealer(folder, load_key(vehicle / "keys")), ())
+    sweeper = a_sweeper(vehicle, missing_bytes=10 * MIB)
+    swept = sweeper.sweep(own, Reserve(folder))
+    assert [one.drive.name for one in swept.deleted] == ["older"] * SEGMENTS
+    assert len(swept.problems) == 1
+    assert "damaged" in swept.problems[0]
+    sweeper._idle_looks = 0
+    assert sweeper.sweep(own, Reserve(folder)).problems == ()
+    assert left(root / "damaged") == [0, 1, 2, 3]
+
+
+def test_links_and_other_folders_are_not_looked_into(vehicle: Path, root: Path, tmp_path: Path) -> None:
+    elsewhere = shutil.move(root / "older", tmp_path / "elsewhere")
+    (root / "linked").symlink_to(elsewhere)
+    (root / "notes").mkdir()
+    (root / "notes" / "segment of a talk.txt").write_text("x")
+    assert sweep(vehicle).deleted == ()
+    assert left(Path(elsewhere)) == [0, 1, 2, 3]
+
+
+def test_on_a_disk_without_any_room_the_reserve_has_it_for_the_tombstone(small_disk: SmallDisk, recorded: Path) -> None:
+    vehicle = Path(shutil.copytree(recorded, small_disk.path / "vehicle"))
+    own = small_disk.path / "own"
+    own.mkdir()
+    reserve = Reserve(own)
+    reserve.hold(1)
+    small_disk.fill()
+    sweeper = Sweeper(vehicle / "drives", RetentionConfig(min_free_mib=16), vehicle / "keys")
+    swept = sweeper.sweep(OwnDrive(own, DriveSealer(own, load_key(vehicle / "keys")), ()), reserve)
+    assert len(swept.deleted) == SEGMENTS
+    assert swept.exhausted
+    found = verify_drive(vehicle / "drives" / "older", [load_key(vehicle / "keys").public_key])
+    assert (found.verdict, found.findings) == ("intact", ())
+
+
+def test_room_is_what_is_free_or_what_is_left_of_the_quota(root: Path) -> None:
+    used = used_bytes(root)
+    assert used >= sum(path.stat().st_size for path in (root / "older").iterdir())
+    assert room_bytes(root, used + 5) == 5
+    assert room_bytes(root, None) == room_bytes(root, 10**18)
