@@ -1,12 +1,11 @@
-"""Messages of other worlds by the names of their fields: rclpy's classes and rosbags' have those of ROS, as ours do."""
+"""Messages of another library by the names of their fields: rosbags' have those of ROS, as ours do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import fields
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from ros_bridge.messages import M, Message
+from ros_bridge.messages import M
 from runtime.contracts.errors import SourceError
 
 
@@ -21,26 +20,6 @@ def taken_over(kind: type[M], foreign: Any) -> M:
         raise SourceError(f"a {type(foreign).__name__} is no {kind.ROS_TYPE}: {error}") from error
 
 
-def given_over(message: Message, foreign_type: Callable[[str], Any]) -> Any:
-    """Another library's message with the values of ours, made by its default constructor and filled.
-
-    Args:
-        message: ours.
-        foreign_type: from a name such as `std_msgs/msg/Header` to that library's class.
-    """
-    foreign = foreign_type(message.ROS_TYPE)()
-    for field in fields(message):  # type: ignore[arg-type]
-        value = getattr(message, field.name)
-        if isinstance(value, Message):
-            value = given_over(value, foreign_type)
-        elif isinstance(value, tuple):
-            value = [given_over(one, foreign_type) if isinstance(one, Message) else one for one in value]
-        elif message.ROS_TYPE == "diagnostic_msgs/msg/DiagnosticStatus" and field.name == "level":
-            value = bytes([value])  # rclpy's `byte` is a bytes of one
-        setattr(foreign, field.name, value)
-    return foreign
-
-
 def _taken_over(kind: type[M], foreign: Any) -> M:
     hints = get_type_hints(kind, include_extras=True)
     return kind(*[_value(hints[field.name], getattr(foreign, field.name)) for field in fields(kind)])  # type: ignore[arg-type]
@@ -51,7 +30,7 @@ def _value(hint: Any, value: Any) -> Any:
         plain = get_args(hint)[0]
         if get_origin(plain) is tuple:
             return tuple(float(one) for one in value)
-        return value[0] if isinstance(value, bytes) else plain(value)
+        return plain(value)
     if hint is str:
         return str(value)
     if hint is bytes:

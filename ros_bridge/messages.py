@@ -1,9 +1,10 @@
 """The ROS 2 messages that the bridge takes and gives, as frozen dataclasses: standard types only, fields in the order
 of their definitions.
 
-They are our own and not a library's, because three worlds meet in them (rclpy's classes, rosbags' classes, bytes on
-DDS), none of which is there in every install. Field names are ROS's, so that all three are copied by name
-(`ros_bridge.foreign`); the annotations tell `ros_bridge.cdr` how a field lies on the wire.
+They are our own and not a library's, because bytes from three worlds end in them (DDS, rclpy, bags), none of which is
+there in every install, and because rosbags, whose types they might be, is what tests hold our bytes against. Fields
+have ROS's names, so that a library's messages are copied by name (`ros_bridge.foreign`); the annotations tell
+`ros_bridge.cdr` how a field lies on the wire.
 
 Definitions: common_interfaces, ackermann_msgs, rcl_interfaces and rosgraph_msgs, alike from Humble on.
 """

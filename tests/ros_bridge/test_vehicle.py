@@ -1,0 +1,121 @@
+"""The vehicle port on ROS: what it tells, what it commands, and what it never commands."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from ros_bridge.messages import (
+    AckermannDrive,
+    AckermannDriveStamped,
+    Header,
+    Message,
+    Odometry,
+    PoseWithCovariance,
+    String,
+    Twist,
+    TwistStamped,
+    TwistWithCovariance,
+    Vector3,
+    time_of,
+)
+from ros_bridge.states import NewestState, state_of
+from ros_bridge.vehicle import RosVehicle, command_message
+from runtime.contracts.errors import SourceError
+from runtime.contracts.units import NS_PER_S
+from runtime.contracts.vehicle import Command, Control, Reading, VehicleState
+
+MOVING = Twist(Vector3(4.0, 0.5), Vector3(z=0.25))
+
+
+class Topic:
+    """A publication that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.sent: list[Message] = []
+
+    def listeners(self) -> int:
+        return 1
+
+    def publish(self, message: Message) -> None:
+        self.sent.append(message)
+
+
+def command(acceleration_mps2: float = 0.0, steering_angle_rad: float = 0.1, t_ns: int = NS_PER_S) -> Command:
+    return Command("drive/0", t_ns, Control(steering_angle_rad, acceleration_mps2))
+
+
+def at_speed(speed_mps: float, t_ns: int = NS_PER_S) -> VehicleState:
+    return VehicleState(t_ns, speed_mps=Reading(speed_mps, t_ns))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Odometry(Header(), "base_link", PoseWithCovariance(), TwistWithCovariance(MOVING)),
+        TwistStamped(Header(), MOVING),
+    ],
+)
+def test_speed_is_along_x_and_yaw_rate_about_z_positive_left(message: Message) -> None:
+    state = state_of(message, 7)
+    assert state.speed_mps == Reading(4.0, 7)
+    assert state.yaw_rate_radps == Reading(0.25, 7)
+    assert state.steering_angle_rad is None
+
+
+def test_an_ackermann_message_tells_speed_and_steering_and_not_the_accelerations_sign() -> None:
+    state = state_of(AckermannDriveStamped(Header(), AckermannDrive(0.2, 0.0, 3.0, 1.0)), 7)
+    assert state.steering_angle_rad == Reading(0.2, 7)
+    assert state.speed_mps == Reading(3.0, 7)
+    assert state.acceleration_mps2 is None
+
+
+def test_a_message_of_another_kind_tells_nothing() -> None:
+    with pytest.raises(SourceError, match="tells nothing of a vehicle"):
+        state_of(String(""), 0)
+
+
+def test_each_reading_is_the_newest_whichever_topic_told_it_last() -> None:
+    newest = NewestState()
+    newest.take(VehicleState(10, speed_mps=Reading(1.0, 10), yaw_rate_radps=Reading(0.1, 10)))
+    newest.take(VehicleState(20, steering_angle_rad=Reading(0.3, 20)))
+    newest.take(VehicleState(5, speed_mps=Reading(9.0, 5)))  # late
+    state = newest.now()
+    assert state.t_source_ns == 20
+    assert (state.speed_mps, state.steering_angle_rad) == (Reading(1.0, 10), Reading(0.3, 20))
+
+
+@pytest.mark.parametrize(
+    ("acceleration", "speed", "magnitude"), [(2.0, 12.0, 2.0), (-3.0, 7.0, 3.0), (0.0, 10.0, 0.0), (-30.0, 0.0, 30.0)]
+)
+def test_an_acceleration_becomes_the_speed_that_it_leads_to_and_its_magnitude(
+    acceleration: float, speed: float, magnitude: float
+) -> None:
+    message = command_message(command(acceleration), at_speed(10.0), "base_link", 1.0)
+    assert message is not None
+    assert message.header == Header(time_of(NS_PER_S), "base_link")
+    assert (message.drive.speed, message.drive.acceleration) == (speed, magnitude)
+    assert message.drive.steering_angle == 0.1
+
+
+def test_in_shadow_mode_nothing_is_commanded() -> None:
+    states = NewestState()
+    states.take(at_speed(10.0))
+    vehicle = RosVehicle(states, None, frame_id="base_link", speed_horizon_s=1.0)
+    assert not vehicle.obeys
+    with pytest.raises(SourceError, match="shadow mode"):
+        vehicle.apply(command())
+
+
+@pytest.mark.parametrize("speed", [None, (math.nan, NS_PER_S), (10.0, NS_PER_S * 2 // 5)])
+def test_without_a_fresh_finite_speed_no_command_goes_out(speed: tuple[float, int] | None) -> None:
+    states, topic = NewestState(), Topic()
+    if speed is not None:
+        states.take(at_speed(*speed))
+    vehicle = RosVehicle(states, topic, frame_id="base_link", speed_horizon_s=1.0)
+    vehicle.apply(command())
+    assert (topic.sent, vehicle.sent, vehicle.withheld) == ([], 0, 1)
+    states.take(at_speed(10.0, NS_PER_S * 3 // 2))
+    vehicle.apply(command(t_ns=2 * NS_PER_S))
+    assert (len(topic.sent), vehicle.sent, vehicle.withheld) == (1, 1, 1)
