@@ -38,6 +38,7 @@ class SegmentInfo:
     first_frame: int | None
     last_frame: int | None
     recovered: bool  # the recorder had died before it could close it
+    part: bool = False  # of a bundle: not all of its messages were handed over
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,11 @@ class DriveInfo:
     schema_version: int
     ledger: LedgerInfo
     ended: str  # why the drive ended; "" where it did not end in order
-    totals_agree: bool | None  # the ledger's and the drive's own; None where it did not end in order, or lost segments
+    totals_agree: bool | None  # the ledger's and the drive's own; None where it did not end in order, or is not whole
     topics: tuple[TopicSummary, ...]
     segments: tuple[SegmentInfo, ...]
     deleted: tuple[DeletedSegment, ...]  # by the vehicle, to make room
+    in_bundle: bool  # it is what was handed over of a drive
     gaps: tuple[Gap, ...]
     events: tuple[Event, ...]  # the first 200
     events_left_out: int
@@ -102,7 +104,7 @@ def info(path: Path) -> DriveInfo:
     events = tuple(islice(all_events, _EVENTS_SHOWN))
     missing = lacks(drive)
     agree = None
-    if closing is not None and not drive.deleted:
+    if closing is not None and not drive.deleted and not drive.in_bundle:
         own = (closing.frames, closing.decided, closing.late, closing.dropped)
         agree = own == (ledger.frames, ledger.decided, ledger.late, ledger.dropped)
     return DriveInfo(
@@ -131,6 +133,7 @@ def info(path: Path) -> DriveInfo:
         topics=tuple(topic for topic in drive.topics() if topic.topic != STORED.name),
         segments=tuple(_segments(drive)),
         deleted=drive.deleted,
+        in_bundle=drive.in_bundle,
         gaps=tuple(drive.gaps()),
         events=events,
         events_left_out=sum(1 for _ in all_events),
@@ -176,8 +179,8 @@ def _sealed(drive: Drive) -> str:
         return f"not whole: {error}"
     if not seals:
         return "no: it was recorded without a key, or its seals were taken away"
-    covered = {seal.file_name for seal in seals if isinstance(seal, SegmentSeal)}
-    without = sum(1 for file in drive.segments if file.path.name not in covered)
+    covered = {seal.segment for seal in seals if isinstance(seal, SegmentSeal)}
+    without = sum(1 for file in drive.segments if file.index not in covered)
     if without:
         return f"not whole: {without} of {len(drive.segments)} segments have no seal"
     lasting = [seal for seal in seals if not isinstance(seal, TombstoneSeal)]
@@ -187,7 +190,13 @@ def _sealed(drive: Drive) -> str:
 
 
 def _changed(drive: Drive) -> Iterator[str]:
-    yield from filter(None, (_problem(part, drive) for part in (recorded_manifest, recorded_config, recorded_plan)))
+    parts = (
+        (recorded_manifest, drive.model_path),
+        (recorded_config, drive.config_path),
+        (recorded_plan, drive.engine_plan_path),
+    )
+    there = (part for part, path in parts if path.is_file() or not drive.in_bundle)
+    yield from filter(None, (_problem(part, drive) for part in there))
 
 
 def _problem(part: Callable[[Drive], object], drive: Drive) -> str:
@@ -218,4 +227,5 @@ def _segments(drive: Drive) -> Iterator[SegmentInfo]:
             first if first >= 0 else None,
             last if last >= 0 else None,
             note is not None and note.recovered,
+            file.part,
         )

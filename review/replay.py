@@ -63,6 +63,7 @@ class ReplayReport:
     lacks: tuple[str, ...]  # where the record does not hold what was written into it; the first 20
     lacks_left_out: int
     deleted: tuple[DeletedSegment, ...]  # by the vehicle, to make room: no lack
+    left_out: int = 0  # frames of a bundle of which not all that replay needs was handed over; not counted in `frames`
 
 
 def replay(
@@ -134,7 +135,7 @@ def _replayable(frame: record.RecordedFrame) -> RecordedDecision | Passed:
             "ledger line": lines or None,
         }
         lacking = ", ".join(name for name, part in parts.items() if part is None)
-        return Passed(frame.sequence, f"the record holds no {lacking}")
+        return Passed(frame.sequence, f"the record holds no {lacking}", frame.part)
     return RecordedDecision(
         sequence=frame.sequence,
         t_source_ns=lines[0].t_source_ns,
@@ -144,7 +145,7 @@ def _replayable(frame: record.RecordedFrame) -> RecordedDecision | Passed:
         vehicle=vehicle,
         decision=decision,
         attribution=frame.raw(ATTRIBUTION),
-        attribution_left_out=ATTRIBUTION.name in lines[0].left_out,
+        attribution_left_out=frame.part or ATTRIBUTION.name in lines[0].left_out,
     )
 
 
@@ -152,6 +153,8 @@ def _ranges(drive: record.Drive, workers: int | None) -> list[tuple[int, int | N
     """Ranges of sequences that make up the drive, in order: one, or enough for several processes."""
     whole: list[tuple[int, int | None]] = [(0, None)]
     notes = [drive.note(file.index) for file in drive.segments]
+    if any(file.sealed and note is None for file, note in zip(drive.segments, notes, strict=True)):
+        return whole  # a part, or rewritten by another tool: nobody knows which frames it holds
     spans = [(note.first_frame, note.last_frame) for note in notes if note is not None and note.last_frame >= 0]
     frames = sum(last - first + 1 for first, last in spans)
     wanted = workers or (_cores() if frames >= _PROCESSES_FROM else 1)
@@ -230,6 +233,7 @@ def _report(
         lacks=tuple(str(lack) for lack in missing.shown),
         lacks_left_out=missing.left_out,
         deleted=drive.deleted,
+        left_out=walk.left_out,
     )
 
 

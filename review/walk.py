@@ -16,10 +16,11 @@ RECORD = "record"
 @dataclass(frozen=True, slots=True)
 class Passed:
     """A frame that has nothing to replay: upon a dropped one nothing was decided; of another, something that the drive
-    wrote is missing in the record (`reason`)."""
+    wrote is missing in the record (`reason`), or was left out of a bundle."""
 
     sequence: int
     reason: str = ""  # empty: dropped
+    left_out: bool = False
 
     @property
     def dropped(self) -> bool:
@@ -54,6 +55,7 @@ class Walk:
         self.max_abs_diff = 0.0
         self.first_difference: FirstDifference | None = None
         self.not_replayable: dict[str, int] = {}
+        self.left_out = 0
         self._after = self._after_gap = initial
         self._next_sequence = 0
         self._known = True
@@ -67,6 +69,9 @@ class Walk:
             self._decided(step)
         elif step.dropped:
             self._gap = True
+        elif step.left_out:
+            self.left_out += 1
+            self._known = False
         else:
             self.frames += 1
             self.not_replayable[step.reason] = self.not_replayable.get(step.reason, 0) + 1

@@ -39,8 +39,12 @@ def _words(found: DriveInfo) -> str:
     ledger, engine = found.ledger, found.fingerprint
     assumed = "" if found.assumed_speed_mps is None else f", {found.assumed_speed_mps:g} m/s assumed"
     agree = {True: "", False: " (NOT what the drive itself counted)", None: ""}[found.totals_agree]
+    unknown_end = "the record does not say: the drive did not end in order"
+    if found.in_bundle:
+        unknown_end = "it is not in what was handed over"
     lines = [
-        f"drive      {found.drive_id}",
+        f"drive      {found.drive_id}"
+        + (" (a bundle of a part; sightline verify says which)" if found.in_bundle else ""),
         f"source     {found.source} (cameras: {', '.join(found.cameras)})",
         f"how        {found.mode}, {found.pacing}, {found.clock_domain} clock{assumed}",
         f"when       {found.start_utc}, {found.duration_s:.2f} s",
@@ -53,7 +57,7 @@ def _words(found: DriveInfo) -> str:
         f"{agree}",
         *(f"             {count} x dropped: {why}" for why, count in ledger.dropped_by.items()),
         *(f"             {count} x late: {why}" for why, count in ledger.late_by.items()),
-        f"end        {found.ended or 'the record does not say: the drive did not end in order'}",
+        f"end        {found.ended or unknown_end}",
         f"incidents  {found.incidents or 'none'}",
         f"sealed     {found.sealed}",
         *([f"refused    {found.turned_away.refused} connection(s)"] if found.turned_away.refused else []),
@@ -72,6 +76,7 @@ def _words(found: DriveInfo) -> str:
         frames = "none" if segment.first_frame is None else f"{segment.first_frame} to {segment.last_frame}"
         state = "" if segment.sealed else "  (journal: not sealed)"
         state += "  (recovered)" if segment.recovered else ""
+        state += "  (a part)" if segment.part else ""
         lines.append(f"{segment.file:<28}{segment.size_bytes / 2**20:>10.2f}  {frames}{state}")
     if found.gaps:
         lines += ["", "gaps (declared losses, in sets of the link)"]

@@ -60,6 +60,7 @@ def _words(report: ReplayReport) -> str:
         "diverged": "DIVERGED: this record does not follow from its inputs, or does not hold what was written into it",
         "nothing to replay": "nothing to replay: the record holds no decision with its inputs",
     }[report.verdict]
+    cannot = "cannot be decided again: the bundle holds not all that it takes"
     counts = (
         f"{report.identical} identical, {report.within_tolerance} within tolerance, {report.diverged} diverged, "
         f"{report.not_replayable} not replayable"
@@ -69,6 +70,7 @@ def _words(report: ReplayReport) -> str:
         f"  frames      {report.frames}: {counts}",
         *(f"              {count} x {why}" for why, count in report.not_replayable_reasons.items()),
         *([f"  deleted     {in_words(report.deleted)}"] if report.deleted else []),
+        *([f"  left out    {report.left_out} frames {cannot}"] if report.left_out else []),
         *(f"  missing     {lack}" for lack in report.lacks),
         *([f"              and {report.lacks_left_out} places more"] if report.lacks_left_out else []),
         f"  largest     {report.max_abs_diff} (of any element of any output)",

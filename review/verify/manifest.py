@@ -11,11 +11,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from runtime.seal.part_file import BUNDLE_DRIVE, BUNDLE_MANIFEST
 from runtime.seal.statement import FileHash
 
 MANIFEST_FORMAT = "sightline.evidence.v1"
-MANIFEST_NAME, CUSTODY_NAME, README_NAME = "manifest.json", "custody.jsonl", "README.txt"
-VERIFIER_NAME, DRIVE_FOLDER = "sightline_verify.py", "drive"
+MANIFEST_NAME, DRIVE_FOLDER = BUNDLE_MANIFEST, BUNDLE_DRIVE
+CUSTODY_NAME, README_NAME, VERIFIER_NAME = "custody.jsonl", "README.txt", "sightline_verify.py"
 ALWAYS_HANDED_OVER = ("/drive/header", "/ledger/stored", "/ledger/gap", "/drive/closing")
 """What is in every part, whatever was asked for: how to read its times, which sets there were, which losses are
 declared, and the drive's end.

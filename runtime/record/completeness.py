@@ -1,5 +1,6 @@
 """Whether a record holds all that was written into it: its marks say how many messages each set had, and which sets
-there were. What a recorder declared as lost, what nobody wrote after a crash, and what was deleted, is no lack.
+there were. What a recorder declared as lost, what nobody wrote after a crash, what was deleted, and what a bundle leaves
+out is no lack.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ def lacks(drive: Drive) -> Iterator[Lack]:
     deleted = {one.index for one in drive.deleted}
     following = 0
     for file in drive.segments:
-        if deleted.issuperset(range(following, file.index)):
+        if drive.in_bundle or deleted.issuperset(range(following, file.index)):
             count.pass_over(file.index - following)
         following = file.index + 1
         for message in read_messages(file, (STORED, GAP)):
-            for frame, reason in count.take(message):
+            for frame, reason in count.take(message, whole=not file.part):
                 yield Lack(frame, file.path.name, reason)
 
 
@@ -45,17 +46,19 @@ class _Count:
     """Follows the marks: sets and frames each come once, from 0, without a hole."""
 
     def __init__(self) -> None:
-        self._next_set: int | None = 0  # None behind deleted segments
+        self._next_set: int | None = 0  # None behind segments that were passed over
         self._next_frame: int | None = 0  # None behind a hole of sets: nobody knows how many frames it swallowed
         self._declared = False
 
     def pass_over(self, segments: int) -> None:
-        """Segments that the vehicle deleted: how many sets and frames they held, nobody needs to know."""
+        """Segments that may be missing: how many sets and frames they held, nobody needs to know."""
         if segments:
             self._next_set, self._next_frame = None, None
 
-    def take(self, message: RecordedMessage) -> Iterator[tuple[int, str]]:
-        """The next mark, or declared gap; gives the frames concerned and the reasons."""
+    def take(self, message: RecordedMessage, *, whole: bool) -> Iterator[tuple[int, str]]:
+        """The next mark, or declared gap; gives the frames concerned and the reasons. `whole`: its set was to be there
+        with every message; of a part, that is for verifying.
+        """
         if message.row is GAP:
             self._declared = True
             return
@@ -73,7 +76,7 @@ class _Count:
             self._next_frame = None
         elif expected is not None and frame > expected:
             yield expected, f"frames {expected} to {frame - 1} are not there, and no gap declares their loss"
-        if message.place != mark.messages:
+        if whole and message.place != mark.messages:
             yield frame, f"{message.place} messages of set {mark.first} are there, {mark.messages} were written"
         self._next_set = mark.last + 1
         if frame >= 0:

@@ -42,17 +42,21 @@ from runtime.contracts.units import s_from_ns
 from runtime.record.belonging import common_header
 from runtime.record.deleted import deleted_segments, in_words
 from runtime.record.reading import RecordedMessage, read_contents, read_messages
-from runtime.record.segment import SegmentFile, SegmentNote, find_note, segment_files
+from runtime.record.segment import SegmentFile, SegmentNote, find_note, in_bundle, segment_files
 from runtime.supervise.plan import CONFIG_NAME, ENGINE_PLAN_NAME, MODEL_NAME
 
 
 @dataclass(frozen=True)
 class RecordedFrame:
-    """Everything that the record holds of one frame, decoded when asked for. None: the record has no such message."""
+    """Everything that the record holds of one frame, decoded when asked for. None: the record has no such message.
+
+    `part`: of a bundle, where not every message of the frame was handed over.
+    """
 
     sequence: int
     t_source_ns: int
     messages: tuple[RecordedMessage, ...]
+    part: bool = False
 
     def raw(self, row: Topic) -> bytes | None:
         """The bytes of the frame's message of one row of the topics table."""
@@ -141,6 +145,7 @@ class Drive:
         self.path, self.header = path, header
         self.segments = files
         self.deleted = deleted_segments(path)
+        self.in_bundle = in_bundle(path.resolve())  # what is not there was not handed over
 
     @property
     def model_path(self) -> Path:
@@ -168,7 +173,7 @@ class Drive:
         self, *rows: Topic, segment: int | None = None, first: int = 0, last: int | None = None
     ) -> Iterator[RecordedFrame]:
         """Frame by frame with the messages of the given rows (all, where none is given); of one segment, or of the
-        sequences `first` to `last`, both included.
+        sequences `first` to `last`, both included. A frame of which a bundle holds none of these is passed over.
         """
         wanted = (*rows, STORED) if rows else ()
         for file in self._files(segment):
@@ -181,8 +186,9 @@ class Drive:
                         messages.append(message)
                     continue
                 sequence = STORED.decode(message.data).frame_sequence
-                if sequence >= first and sequence >= 0 and (last is None or sequence <= last):
-                    yield RecordedFrame(sequence, self.t_source_ns(message.log_time_ns), tuple(messages))
+                asked = sequence >= first and sequence >= 0 and (last is None or sequence <= last)
+                if asked and (messages or not file.part):
+                    yield RecordedFrame(sequence, self.t_source_ns(message.log_time_ns), tuple(messages), file.part)
                 messages = []
 
     def segment_begin(self, sequence: int) -> int:

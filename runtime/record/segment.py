@@ -21,7 +21,7 @@ from runtime.contracts.regular_file import open_regular
 from runtime.contracts.topics import STORED, find_topic
 from runtime.record import scan
 from runtime.record.journal import LIBRARY, SUFFIX, register, sync_directory
-from runtime.seal.part_file import part_name
+from runtime.seal.part_file import BUNDLE_DRIVE, BUNDLE_MANIFEST, part_name
 
 METADATA_NAME = "sightline.segment"
 TEMPORARY = ".tmp"
@@ -111,6 +111,11 @@ def sealed_path(drive_dir: Path, index: int) -> Path:
 def part_path(drive_dir: Path, index: int) -> Path:
     """Where a bundle has the part of segment `index` that was handed over."""
     return drive_dir / part_name(index)
+
+
+def in_bundle(drive_dir: Path) -> bool:
+    """Whether the folder is a bundle's: what is not there was not handed over."""
+    return drive_dir.name == BUNDLE_DRIVE and (drive_dir.parent / BUNDLE_MANIFEST).is_file()
 
 
 def journal_path(drive_dir: Path, index: int) -> Path:
