@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         endpoint, args.reason, by, timeout_s=args.timeout_s, clock=SystemClock(), credentials=credentials
     )
     if args.json:
-        console.emit_json(marked)
+        console.emit_json({"drive_id": marked.drive_id, "incident": marked.incident})
     else:
         console.emit(f"marked: incident {marked.incident} of the drive {marked.drive_id}")
     return ExitCode.YES

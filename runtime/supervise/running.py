@@ -10,12 +10,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from runtime.contracts.errors import LinkError
+from runtime.contracts.errors import LinkError, RecordError
+from runtime.record.lock import DriveInUseError, exclusive
 from runtime.supervise.plan import PLAN_NAME, RUN_PREFIX, RunPlan, read_plan
 
 
 def runs() -> list[RunPlan]:
-    """The plans of the runs whose folders are there, newest drive last. One whose supervisor was killed may be left."""
+    """The plans of the runs that write a drive now, the newest last. The folder of one that was killed may be left."""
     found: dict[str, RunPlan] = {}
     for base in _bases():
         for folder in base.glob(f"{RUN_PREFIX}*"):
@@ -24,8 +25,9 @@ def runs() -> list[RunPlan]:
                     plan = read_plan(folder / PLAN_NAME)
                 except LinkError:
                     continue  # not begun yet, just over, or another version's
-                found[plan.drive_id] = plan
-    return [found[drive_id] for drive_id in sorted(found)]
+                if _is_written(Path(plan.drive_dir)):
+                    found[plan.run_dir] = plan
+    return sorted(found.values(), key=lambda plan: plan.drive_id)
 
 
 def find_run(wanted: Path | None) -> RunPlan:
@@ -36,9 +38,11 @@ def find_run(wanted: Path | None) -> RunPlan:
     """
     there = runs()
     if wanted is not None:
-        for plan in there:
-            if wanted.name == plan.drive_id or wanted.resolve() in (Path(plan.drive_dir), Path(plan.run_dir).resolve()):
-                return plan
+        folder = wanted.resolve()
+        named = [plan for plan in there if folder in (Path(plan.drive_dir), Path(plan.run_dir).resolve())]
+        named += [plan for plan in there if str(wanted) == plan.drive_id]
+        if named:
+            return named[0]
         raise LinkError(f"no run of this user records into {wanted}; {_words(there)}")
     if len(there) == 1:
         return there[0]
@@ -56,6 +60,16 @@ def _bases() -> Iterator[Path]:
     """Where a run's folder may have been made: under this environment, or under that of a session or service."""
     given = os.environ.get("XDG_RUNTIME_DIR", "")
     yield from {Path(base) for base in (given, f"/run/user/{os.getuid()}", tempfile.gettempdir(), "/tmp") if base}
+
+
+def _is_written(drive_dir: Path) -> bool:
+    try:
+        with exclusive(drive_dir):
+            return False
+    except DriveInUseError:
+        return True
+    except RecordError:  # a filesystem without locks cannot tell
+        return drive_dir.is_dir()
 
 
 def _is_own(folder: Path) -> bool:
