@@ -1,6 +1,6 @@
 """Whether a record holds all that was written into it: its marks say how many messages each set had, and which sets
-there were. What a recorder declared as lost, what nobody wrote after a crash, what was deleted, and what a bundle leaves
-out is no lack.
+there were. What a recorder declared as lost, what nobody wrote after a crash, what was deleted, and what is not in a
+bundle is no lack.
 """
 
 from __future__ import annotations
