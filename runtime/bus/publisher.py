@@ -21,7 +21,7 @@ from runtime.contracts.link import Payload
 
 _SOCKET_BYTES = 128 * 1024  # measured: with the system's buffers a slow viewer is 0.4 s behind, with these 60 ms
 _MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-_MAX_SUBSCRIPTION_BYTES = 4096
+_MAX_SUBSCRIPTION_BYTES = 4096  # ZeroMQ goes as deep into itself as one is long, and a very long one would end us
 
 
 class BusHeader(msgspec.Struct, frozen=True, array_like=True):
