@@ -53,7 +53,7 @@ class Recorder:
         self._pending_since_ns = 0
         self._asked_for = -1  # the sequence that was last asked for again
         self.finishing = False
-        self._told_unsealed = False
+        self._told_unsealed = self._tried_again = False
         self._greeted = False
         self._ring_named = False
         self._announced = store.recovered is None
@@ -160,6 +160,9 @@ class Recorder:
         if error is not None and not self._told_unsealed:
             self._told_unsealed = True
             self.say(4, "recorder.not-sealed", str(error))
+        if self.finishing and not self.finished and not sealing and not self._tried_again:
+            self._tried_again = True
+            sealing = self._store.sealing.retry()
         if self.finishing and not self.finished and not sealing:
             self._store.sealing.finish()
             self.finished = True

@@ -22,6 +22,7 @@ from runtime.seal.chain import DriveSealer
 
 _MIB = 1024 * 1024
 _PERIOD_S = 1.0
+_SEALING_AGAIN_S = 30.0  # what there was no room to seal is tried again so often
 _RESERVE_BYTES = _MIB  # beside what the growing journal may take when it is rewritten
 
 Say = Callable[[int, str, str], None]
@@ -51,7 +52,7 @@ class RoomWatch:
         self._say, self._commit, self._declare = say, commit, declare
         self._min_free_bytes = config.retention.min_free_mib * _MIB
         self._sweep: Future[Swept] | None = None
-        self._due_s = 0.0
+        self._due_s = self._sealing_due_s = 0.0
         self._seen: Swept | None = None  # None: not since the disk last refused
         self._refusals, self._refused = Refusals(), 0
         self._ending = False
@@ -130,6 +131,10 @@ class RoomWatch:
             self._say(3, "recorder.room-unknown", f"what room there is cannot be found out: {error.strerror}")
             return
         self._store.sealing.add_heads(swept.heads)
+        now_s = self._clock.monotonic_ns() / NS_PER_S
+        if not self._store.discarding and now_s >= self._sealing_due_s:
+            self._sealing_due_s = now_s + _SEALING_AGAIN_S
+            self._store.sealing.retry()
         for problem in swept.problems:
             self._say(3, "recorder.not-deleted", problem)
         for drive in dict.fromkeys(one.drive for one in swept.deleted):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,10 +57,12 @@ class Sealing:
         self._beside = [one for one in (*self._beside, done) if not one.done()]
         return done
 
-    def retry(self) -> None:
-        """There is room again: seal what waited for it."""
-        for index in sorted(self._waiting):
+    def retry(self) -> bool:
+        """There may be room again: seal what waited for it. Returns whether anything did."""
+        waiting = sorted(self._waiting)
+        for index in waiting:
             self.submit(index, recovered=self._waiting.pop(index))
+        return bool(waiting)
 
     def busy(self) -> bool:
         """Whether anything is still being sealed."""
@@ -108,6 +110,8 @@ class Sealing:
 
     def close(self) -> None:
         """Wait for the last seal and close the chain. Raises RecordError where a seal failed."""
+        wait(self._under_way)
+        self.retry()
         self._thread.shutdown(wait=True)
         self.busy()
         if self.error is not None:

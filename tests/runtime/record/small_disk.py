@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 MIB = 1024 * 1024
 _FILLER = "filler"
+_PAGE_BYTES = 4096
 
 
 class SmallDisk:
@@ -26,12 +28,11 @@ class SmallDisk:
         return status.f_bavail * status.f_frsize
 
     def fill(self, leave_bytes: int = 0) -> None:
-        """Take all room but so much."""
+        """Take all room but so much; whoever writes meanwhile may get some of it."""
         with (self.path / _FILLER).open("ab") as file:
-            size = file.tell()
-            more = self.free_bytes() - leave_bytes
-            if more > 0:
-                os.posix_fallocate(file.fileno(), size, more)
+            while (more := (self.free_bytes() - leave_bytes) // _PAGE_BYTES * _PAGE_BYTES) > 0:
+                with contextlib.suppress(OSError):
+                    os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, more)
 
     def free(self) -> None:
         """Give all that was taken back."""
