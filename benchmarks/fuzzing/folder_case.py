@@ -37,6 +37,7 @@ class Bench:
         self._seed = {path.name: path.read_bytes() for path in sorted(seed.iterdir()) if path.is_file()}
         self.folder = folder / seed.name
         shutil.copytree(seed, self.folder)
+        self._written = {name: (self.folder / name).stat().st_mtime_ns for name in self._seed}
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -65,10 +66,9 @@ class Bench:
                 _remove(path)
         for name, data in self._seed.items():
             path = self.folder / name
-            if not path.exists():
+            if not path.exists() or path.stat().st_mtime_ns != self._written[name]:
                 path.write_bytes(data)
-            elif path.stat().st_size != len(data) or path.read_bytes() != data:
-                path.write_bytes(data)
+                self._written[name] = path.stat().st_mtime_ns
 
 
 def keep_folder(seed: dict[str, bytes], entries: list[Entry], path: Path) -> None:

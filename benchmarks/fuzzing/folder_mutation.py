@@ -111,6 +111,8 @@ class FolderMutation:
             return self.bytes_of_a_file(random)
         one = random.choice(found)
         size = random.choice(_BOMB_BYTES)
+        if random.random() < 0.4:  # a bomb that is a chunk in every way
+            return [Entry(name, "file", data[: one.start - 9] + _chunk(size, self._bombs[size]) + data[one.end :])]
         claimed = random.choice((size, size, 2**40, 2**63, 0, 1, len(self._bombs[size])))
         kind = random.choice((b"zstd", b"zstd", b"zstd", b"", b"lz4", b"none", b"zstd" * 1000, b"\xff\xfe"))
         content = random.choice((self._bombs[size], b"", data[one.start + 60 : one.end], random.randbytes(99)))
@@ -240,6 +242,11 @@ def _bomb(size: int) -> bytes:
     packer = zstandard.ZstdCompressor(level=1).compressobj(size=size if size < 1 << 30 else -1)
     block = bytes(1 << 20)
     return b"".join([packer.compress(block) for _ in range(size >> 20)]) + packer.flush()
+
+
+def _chunk(claimed: int, content: bytes) -> bytes:
+    body = struct.pack("<QQQI", 0, 0, claimed, 0) + struct.pack("<I4sQ", 4, b"zstd", len(content)) + content
+    return struct.pack("<BQ", _CHUNK, len(body)) + body
 
 
 def _laughs() -> bytes:

@@ -12,17 +12,24 @@ from runtime.contracts.clock import ClockTie
 from runtime.contracts.config import Config, RecordConfig, default_config
 from runtime.contracts.engine import EngineFingerprint
 from runtime.contracts.identity import FrameId
+from runtime.contracts.incident import Incident, IncidentIndex, Trigger
 from runtime.contracts.link import Payload
 from runtime.contracts.messages import Disposition, Event, Header, Stored, Tensor, TensorSet, timestamp
 from runtime.contracts.topics import EVENT, HEADER, LEDGER, MODEL_INPUT, STORED, find_topic
+from runtime.incident.index import write_index
+from runtime.record.drive import open_drive
 from runtime.record.journal import Journal
 from runtime.record.segment import journal_path, sealed_path
-from runtime.seal.keys import default_key_dir, ensure_key
+from runtime.record.store import DriveStore
+from runtime.seal.chain import DriveSealer
+from runtime.seal.keys import default_key_dir, ensure_key, load_key
 from runtime.supervise.launch import run_drive
-from runtime.supervise.plan import RunPlan, make_plan, make_run_dir
+from runtime.supervise.plan import CONFIG_NAME, MODEL_NAME, RunPlan, make_plan, make_run_dir
 
 UTC_NS = 1_795_000_000 * 10**9
 PERIOD_NS = 50_000_000
+_SETS, _SETS_A_SEGMENT = 9, 3
+_AN_INCIDENT = Incident(0, 0, 10**9, (Trigger("mark", 0, 0, "somebody said so", "fuzz"),), (0, 1), False)
 
 
 def a_header() -> Header:
@@ -77,13 +84,51 @@ def a_plan(drive_dir: Path, **record: int | float) -> RunPlan:
 
 
 def a_drive(work: Path) -> Path:
-    """A short drive of the proving ground, sealed in a few segments."""
+    """A drive of the proving ground, of which a few frames are kept, sealed in three segments: small, so that many
+    thousands of changes to it can be looked at.
+    """
     config = default_config()
-    record = msgspec.structs.replace(config.record, segment_s=1.0, key_dir=str(work / "keys"), jpeg_quality=10)
+    record = msgspec.structs.replace(config.record, key_dir=str(work / "keys"), jpeg_quality=10)
     config = msgspec.structs.replace(config, record=record)
-    return Path(
-        run_drive(config, "proving-ground://lane?seed=3&duration_s=2.2", work / "made", "lockstep", _quietly).drive
+    made = Path(
+        run_drive(config, "proving-ground://lane?seed=3&duration_s=1", work / "made", "lockstep", _quietly).drive
     )
+    drive = work / "kept" / made.name
+    drive.mkdir(parents=True)
+    for path in (made / MODEL_NAME, made / CONFIG_NAME, *made.glob("*.report.json")):
+        shutil.copyfile(path, drive / path.name)
+    store = DriveStore(drive, session_of(made), record, DriveSealer(drive, load_key(work / "keys")))
+    sets = 0
+    for one in open_drive(made).messages():
+        if one.row is HEADER:
+            store.keep_header(one.data)
+        elif one.row is not STORED:
+            store.append(
+                one.topic,
+                one.row,
+                one.data,
+                log_time_ns=one.log_time_ns,
+                publish_time_ns=one.publish_time_ns,
+                sequence=one.sequence,
+            )
+        else:
+            mark: Stored = one.decode()
+            store.mark(
+                mark.first,
+                mark.last,
+                frame_sequence=mark.frame_sequence,
+                log_time_ns=one.log_time_ns,
+                publish_time_ns=one.publish_time_ns,
+            )
+            sets += 1
+            if sets % _SETS_A_SEGMENT == 0:
+                store.rotate()
+            if sets == _SETS:
+                break
+    index = IncidentIndex(made.name, (_AN_INCIDENT,))
+    write_index(drive, index)
+    store.close()
+    return drive
 
 
 def leave_unfinished(drive: Path, index: int) -> None:

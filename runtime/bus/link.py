@@ -15,10 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import zmq
-
-from runtime.access.endpoint import understand
 from runtime.access.keys import Credentials
+from runtime.bus.line import Line
 from runtime.bus.ring import PictureRing
 from runtime.contracts import link
 from runtime.contracts.clock import Clock
@@ -30,9 +28,7 @@ from runtime.contracts.source import Picture
 from runtime.contracts.units import NS_PER_MS, NS_PER_S
 
 _SILENCE_NS = 300 * NS_PER_MS  # after so long without a word the recorder is greeted again
-_MAX_REPLY_BYTES = 4096
 _MIB = 1024 * 1024
-_UNCOPIED_BYTES = 65_536  # from here on zmq holds a reference instead of a copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +75,7 @@ class LinkSender:
         self._greeted_ns = self._heard_ns - _SILENCE_NS
         self.lost = 0
         self.malformed = 0
-        self._context = zmq.Context(io_threads=1)
-        self._socket = self._context.socket(zmq.DEALER)
-        self._socket.set(zmq.IDENTITY, session.encode())
-        self._socket.set(zmq.LINGER, 0)
-        self._socket.set(zmq.SNDHWM, 2 * config.credit + 64)
-        self._socket.set(zmq.MAXMSGSIZE, _MAX_REPLY_BYTES)
-        self._socket.set(zmq.RECONNECT_IVL, 20)
-        self._socket.set(zmq.RECONNECT_IVL_MAX, 320)
-        understand(self._socket, endpoint)
-        if credentials is not None:
-            credentials.put_on(self._socket)
-        try:
-            self._socket.connect(endpoint)
-        except zmq.ZMQError as error:
-            self.close()
-            raise LinkError(f"the recorder's endpoint {endpoint} cannot be used: {error}") from error
+        self._line = Line(endpoint, session, 2 * config.credit + 64, credentials)
         self._greet()
 
     @property
@@ -152,8 +133,8 @@ class LinkSender:
 
     def poll(self) -> None:
         """Take acknowledgements, send what credit allows, greet a silent recorder. Never waits."""
-        while self._socket.poll(0, zmq.POLLIN):
-            self._receive(self._socket.recv(zmq.DONTWAIT))
+        for data in self._line.replies():
+            self._receive(data)
         self._send_what_may_go()
         now_ns = self._clock.monotonic_ns()
         silent = now_ns - max(self._heard_ns, self._greeted_ns) >= _SILENCE_NS
@@ -179,13 +160,13 @@ class LinkSender:
         while self._finished is None:
             if self._clock.monotonic_ns() > deadline_ns:
                 return f"everything is on the disk, but the recorder did not seal the record in {timeout_s:g} s"
-            self._try_send(farewell)
+            self._line.send(farewell)
             self._wait(lambda: self._finished is not None, _SILENCE_NS / NS_PER_S)
         return self._finished.unfinished or None
 
     def close(self) -> None:
         """Give socket and shared memory back; what was not acknowledged is dropped. Idempotent."""
-        self._context.destroy(linger=0)
+        self._line.close()
         if self._ring is not None:
             self._ring.close()
 
@@ -209,7 +190,7 @@ class LinkSender:
             left_ns = deadline_ns - self._clock.monotonic_ns()
             if left_ns <= 0:
                 return False
-            self._socket.poll(max(1, min(left_ns, _SILENCE_NS) // NS_PER_MS), zmq.POLLIN)
+            self._line.wait(max(1, min(left_ns, _SILENCE_NS) // NS_PER_MS))
 
     def _receive(self, data: bytes) -> None:
         try:
@@ -247,21 +228,14 @@ class LinkSender:
                 elif not self._unsent:
                     return
                 else:
-                    if not self._try_send(self._unsent[0].data):
+                    if not self._line.send(self._unsent[0].data):
                         return
                     self._sent.append(self._unsent.popleft())
                     self._again += 1
                     continue
-            if not self._try_send(self._sent[self._again].data):
+            if not self._line.send(self._sent[self._again].data):
                 return
             self._again += 1
-
-    def _try_send(self, data: bytes) -> bool:
-        try:
-            self._socket.send(data, zmq.DONTWAIT, copy=len(data) < _UNCOPIED_BYTES)
-        except zmq.Again:
-            return False
-        return True
 
     def _greet(self) -> None:
         oldest = self._sent[0].first if self._sent else self._lost_from
@@ -270,7 +244,10 @@ class LinkSender:
         path, slots, slot_bytes = "", 0, 0
         if self._ring is not None:
             path, slots, slot_bytes = self._ring.path, self._ring.slots, self._ring.slot_bytes
-        self._try_send(link.encode(Hello(self._session, path, slots, slot_bytes, oldest)))
+        hello = link.encode(Hello(self._session, path, slots, slot_bytes, oldest))
+        if not self._line.send(hello):
+            self._line.connect_again()  # it is lost, or full of greetings; what was under way is asked for again
+            self._line.send(hello)
         self._greeted_ns = self._clock.monotonic_ns()
 
     def _give_up(self, kept: _Kept) -> None:

@@ -122,7 +122,7 @@ class Subscriber:
         try:
             topic, header, data = parts
             return BusMessage(topic.decode(), _DECODER.decode(header), data)
-        except (ValueError, msgspec.DecodeError):  # UnicodeDecodeError is a ValueError
+        except (ValueError, msgspec.DecodeError, RecursionError):  # UnicodeDecodeError is a ValueError
             self.malformed += 1
             return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
@@ -89,7 +89,7 @@ def poll_until(sender: LinkSender, waiting: int) -> None:
         sender.poll()
         if sender.waiting == waiting:
             return
-        sender._socket.poll(WAIT_MS)
+        sender._line.wait(WAIT_MS)
     raise AssertionError(f"{sender.waiting} sets wait, not {waiting}")
 
 
@@ -237,6 +237,51 @@ def test_nonsense_from_the_other_end_is_counted_and_changes_nothing(peer: Peer, 
     peer.answer(Acknowledge("another", 3, 4), Acknowledge(SESSION, 99, 4), Acknowledge(SESSION, 1, 4))
     poll_until(sender, 2)
     assert sender.malformed == 3
+
+
+def test_a_line_that_an_answer_too_large_has_cut_is_made_again(peer: Peer, sender: LinkSender) -> None:
+    assert isinstance(peer.receive(), Hello)
+    peer.socket.send_multipart([SESSION.encode(), bytes(5000)])
+    for _ in range(500):
+        hand_over(sender)
+        sender.wait_for_credit(0.01)
+        message = peer.receive(0)
+        if isinstance(message, Hello):
+            break
+    assert isinstance(message, Hello)
+    peer.answer(Acknowledge(SESSION, 0, 4, resend=True))
+    assert peer.receive() is not None
+
+
+def test_several_parts_are_no_answer(peer: Peer, sender: LinkSender) -> None:
+    hand_over(sender, 3)
+    assert peer.receive() is not None
+    data = link.encode(Acknowledge(SESSION, 3, 4))
+    for parts in ([], [b"", data], [data, data]):
+        peer.socket.send_multipart([SESSION.encode(), *parts])
+    peer.answer(Acknowledge(SESSION, 1, 4))
+    poll_until(sender, 2)
+    assert sender.malformed >= 2
+
+
+def test_answers_without_end_do_not_hold_up_the_drive(peer: Peer, sender: LinkSender) -> None:
+    assert isinstance(peer.receive(), Hello)
+    over = threading.Event()
+
+    def recorder() -> None:
+        data = link.encode(Acknowledge(SESSION, 0, 4))
+        while not over.is_set():
+            with suppress(zmq.ZMQError):
+                peer.socket.send_multipart([SESSION.encode(), data], zmq.DONTWAIT)
+
+    thread = threading.Thread(target=recorder)
+    thread.start()
+    try:
+        for _ in range(20):
+            hand_over(sender)  # each takes what has come, and comes to an end
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_an_endpoint_that_is_none_is_a_link_error() -> None:

@@ -80,10 +80,11 @@ def test_messages_of_another_shape_are_counted_and_skipped(endpoint: str) -> Non
     viewer = Subscriber([endpoint], queue=10)
     assert socket.poll(int(PATIENCE_S * 1000))
     socket.recv()
-    for parts in ([b"/a"], [b"/a", b"nonsense", b"x"], [b"\xff", b"\x94\xa1s\x01\x02\x03", b"x"]):
+    deep = b"\x95\xa1s\x01\x02\x03" + b"\x91" * 5000 + b"\x90"
+    for parts in ([b"/a"], [b"/a", b"nonsense", b"x"], [b"\xff", b"\x94\xa1s\x01\x02\x03", b"x"], [b"/a", deep, b"x"]):
         socket.send_multipart(parts)
         assert viewer.receive(5000) is None
-    assert viewer.malformed == 3
+    assert viewer.malformed == 4
     socket.send_multipart([b"/a", b"\x94\xa1s\x01\x02\x03", b"x"])
     assert viewer.receive(5000) == BusMessage("/a", BusHeader("s", 1, 2, 3), b"x")
     viewer.close()
