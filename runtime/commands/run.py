@@ -59,6 +59,7 @@ def describe(summary: DriveSummary) -> str:
         f"drive     {summary.drive}",
         f"frames    {summary.frames}: {summary.decided} decided, {summary.late} late, {summary.dropped} dropped",
         f"recorded  {summary.recorded} of {summary.frames}"
+        + (f", {summary.deleted} more were, and were deleted to make room" if summary.deleted else "")
         + (f", {summary.gaps} declared gap(s)" if summary.gaps else ""),
     ]
     lines += [

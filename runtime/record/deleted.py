@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runtime.contracts.errors import SealError
 from runtime.seal.chain import read_seal
-from runtime.seal.statement import SEAL_SUFFIX, TombstoneSeal
+from runtime.seal.statement import SEAL_SUFFIX, SegmentSeal, TombstoneSeal
 
 _LARGEST_BYTES = 1024 * 1024
 
@@ -23,6 +23,7 @@ class DeletedSegment:
     first_ns: int
     last_ns: int
     reason: str
+    topics: dict[str, int]  # its messages; empty where its seal cannot be read
 
 
 def deleted_segments(drive_dir: Path) -> tuple[DeletedSegment, ...]:
@@ -33,9 +34,22 @@ def deleted_segments(drive_dir: Path) -> tuple[DeletedSegment, ...]:
             seal = read_seal(path)[1] if path.is_file() and path.stat().st_size <= _LARGEST_BYTES else None
             if isinstance(seal, TombstoneSeal) and not (drive_dir / f"segment-{seal.segment:04d}.mcap").exists():
                 found[seal.segment] = DeletedSegment(
-                    seal.segment, seal.messages, seal.first_log_time_ns, seal.last_log_time_ns, seal.reason
+                    seal.segment,
+                    seal.messages,
+                    seal.first_log_time_ns,
+                    seal.last_log_time_ns,
+                    seal.reason,
+                    _topics(drive_dir / f"segment-{seal.segment:04d}{SEAL_SUFFIX}"),
                 )
     return tuple(found[index] for index in sorted(found))
+
+
+def _topics(path: Path) -> dict[str, int]:
+    with contextlib.suppress(SealError, OSError):
+        seal = read_seal(path)[1] if path.is_file() and path.stat().st_size <= _LARGEST_BYTES else None
+        if isinstance(seal, SegmentSeal):
+            return seal.topics
+    return {}
 
 
 def in_words(deleted: Iterable[DeletedSegment]) -> str:

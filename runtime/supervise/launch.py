@@ -37,8 +37,8 @@ class DriveSummary(msgspec.Struct, frozen=True):
     """What became of a drive. `frames` = `decided` + `late` + `dropped`, as the driving process counted: one for each
     camera's picture, where a replay counts one for each moment.
 
-    `recorded` counts the dispositions that the record holds, as read back from it: less than `frames` only where `gaps`
-    says so.
+    `recorded` counts the dispositions that the record holds, as read back from it, `deleted` those that it held until
+    their segments were deleted to make room: both together are less than `frames` only where `gaps` says so.
     """
 
     drive: str  # its folder
@@ -48,7 +48,7 @@ class DriveSummary(msgspec.Struct, frozen=True):
     late: int
     dropped: int
     recorded: int
-    gaps: int
+    gaps: int  # also those in deleted segments
     restarts: tuple[Restart, ...]
     stopped_by: str | None = None  # the signal that ended it early
     warning: str = ""
@@ -56,6 +56,7 @@ class DriveSummary(msgspec.Struct, frozen=True):
     refused: int = 0  # connections that were turned away
     key_id: str = ""  # of the key that signed the record
     key_made: str = ""  # the folder where that key was made, where this run made it
+    deleted: int = 0
     recovered: tuple[Recovery, ...] = ()  # earlier drives beside it that had been left without their end
 
 
@@ -172,17 +173,20 @@ def _summary(drive_dir: Path, drive_id: str, progress: Progress, result: RunResu
         warnings.append(progress.error or _death(result))
     # What the driving process said last; a record that holds more is nearer to the truth (it was killed meanwhile).
     counted: Progress | LedgerTotals = progress
-    recorded = gaps = 0
+    recorded = gaps = deleted = 0
     try:
         drive = open_drive(drive_dir)
         counts = {topic.topic: topic.count for topic in drive.topics()}  # from the segments' summaries: no long read
         recorded, gaps = counts.get(LEDGER.name, 0), counts.get(GAP.name, 0)
+        deleted = sum(one.topics.get(LEDGER.name, 0) for one in drive.deleted)
+        gaps += sum(one.topics.get(GAP.name, 0) for one in drive.deleted)
         if recorded > progress.frames:
             counted = drive.ledger()
         if recorded and not counted.decided + counted.late:
             warnings.append(f"no frame was decided upon: {_first_reason(drive)}")
-        if recorded < counted.frames and not gaps:
-            warnings.append(f"{counted.frames - recorded} frames are neither in the record nor declared as lost")
+        lacking = counted.frames - recorded - deleted
+        if lacking > 0 and not gaps:
+            warnings.append(f"{lacking} frames are neither in the record nor declared as lost")
     except RecordError as error:
         warnings.append(str(error))
     return DriveSummary(
@@ -194,6 +198,7 @@ def _summary(drive_dir: Path, drive_id: str, progress: Progress, result: RunResu
         dropped=counted.dropped,
         recorded=recorded,
         gaps=gaps,
+        deleted=deleted,
         restarts=result.restarts,
         stopped_by=result.stopped_by,
         warning="; ".join(warnings),
