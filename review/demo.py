@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from review.clip import write_clip
+from review.incidents import listed_incidents
 from review.overlay import Selection, write_pictures
 from review.replay import ReplayReport, replay
 from runtime.contracts.config import default_config
@@ -30,8 +31,11 @@ _PICTURES_A_SECOND = 2
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """The first moment at which a wheel left the lane, and what was decided then. Times are since the drive's begin."""
+    """The first moment at which a wheel left the lane, as the recorder kept it, and what was decided then. Times are
+    since the drive's begin.
+    """
 
+    number: int  # as `sightline incidents` lists it
     sequence: int
     t_source_s: float
     lateral_offset_m: float  # positive left
@@ -68,22 +72,30 @@ def demo(out: Path, on_progress: Callable[[Progress], None]) -> DemoReport:
 
 
 def find_incident(drive: Drive) -> Incident | None:
-    """The first departure from the lane in a drive that knows its ground truth, None where there is none."""
+    """The first incident of a drive that began with a departure from the lane; None where there is none."""
+    departures = (
+        (one.number, trigger.sequence)
+        for one in listed_incidents(drive)[0]
+        for trigger in one.triggers
+        if trigger.kind == "departure"
+    )
+    number, sequence = next(departures, (-1, -1))
     centred_s = 0.0
-    for frame in drive.frames(TRUTH, DECISION):
+    for frame in drive.frames(TRUTH, DECISION, last=sequence) if number >= 0 else ():
         truth = frame.truth
         if truth is None:
             continue
         t_s = _since_begin_s(drive, frame)
-        if truth.departed:
-            return _incident(truth, frame.decision, t_s, centred_s)
+        if truth.sequence == sequence:
+            return _incident(number, truth, frame.decision, t_s, centred_s)
         if abs(truth.lateral_offset_m) < 0.5:
             centred_s = t_s
     return None
 
 
-def _incident(truth: GroundTruth, decision: Decision | None, t_s: float, centred_s: float) -> Incident:
+def _incident(number: int, truth: GroundTruth, decision: Decision | None, t_s: float, centred_s: float) -> Incident:
     return Incident(
+        number=number,
         sequence=truth.sequence,
         t_source_s=t_s,
         lateral_offset_m=truth.lateral_offset_m,

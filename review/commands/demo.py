@@ -55,7 +55,7 @@ def story(report: DemoReport) -> list[str]:
         f"Pictures  {Path(report.clip).parent} ({len(report.pictures)} of them)",
         f"Clip      {report.clip}",
         f"Next      sightline info {drive.drive}",
-        f"          sightline overlay {drive.drive} --out pictures/",
+        f"          sightline incidents {drive.drive}",
         f"          sightline replay {drive.drive}",
     ]
 
@@ -67,7 +67,7 @@ def _what_happened(report: DemoReport) -> list[str]:
     side = "left" if incident.lateral_offset_m > 0 else "right"
     alone_s = incident.t_source_s - incident.centred_until_s
     return [
-        f"Incident  at {incident.t_source_s:.2f} s (frame {incident.sequence}) the car left its lane to the {side}, at "
-        f"{incident.speed_mps:.1f} m/s, {alone_s:.1f} s after it last held the middle.",
+        f"Incident  {incident.number}, at {incident.t_source_s:.2f} s (frame {incident.sequence}): the car left its "
+        f"lane to the {side}, at {incident.speed_mps:.1f} m/s, {alone_s:.1f} s after it last held the middle.",
         f"Why       {incident.reason}.",
     ]
