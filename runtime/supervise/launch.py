@@ -21,6 +21,7 @@ from runtime.contracts.topics import GAP, LEDGER
 from runtime.contracts.worth import read_worth, report_path
 from runtime.driving.progress import Progress, parse
 from runtime.engines.open import find_plan
+from runtime.incident.index import read_index
 from runtime.record.drive import Drive, LedgerTotals, open_drive
 from runtime.record.journal import sync_directory, sync_file
 from runtime.record.lock import shared
@@ -57,6 +58,7 @@ class DriveSummary(msgspec.Struct, frozen=True):
     key_id: str = ""  # of the key that signed the record
     key_made: str = ""  # the folder where that key was made, where this run made it
     deleted: int = 0
+    incidents: int = 0  # `sightline incidents` lists them
     recovered: tuple[Recovery, ...] = ()  # earlier drives beside it that had been left without their end
 
 
@@ -173,13 +175,15 @@ def _summary(drive_dir: Path, drive_id: str, progress: Progress, result: RunResu
         warnings.append(progress.error or _death(result))
     # What the driving process said last; a record that holds more is nearer to the truth (it was killed meanwhile).
     counted: Progress | LedgerTotals = progress
-    recorded = gaps = deleted = 0
+    recorded = gaps = deleted = incidents = 0
     try:
         drive = open_drive(drive_dir)
         counts = {topic.topic: topic.count for topic in drive.topics()}  # from the segments' summaries: no long read
         recorded, gaps = counts.get(LEDGER.name, 0), counts.get(GAP.name, 0)
         deleted = sum(one.topics.get(LEDGER.name, 0) for one in drive.deleted)
         gaps += sum(one.topics.get(GAP.name, 0) for one in drive.deleted)
+        index = read_index(drive_dir)
+        incidents = 0 if index is None else len(index.incidents)
         if recorded > progress.frames:
             counted = drive.ledger()
         if recorded and not counted.decided + counted.late:
@@ -199,6 +203,7 @@ def _summary(drive_dir: Path, drive_id: str, progress: Progress, result: RunResu
         recorded=recorded,
         gaps=gaps,
         deleted=deleted,
+        incidents=incidents,
         restarts=result.restarts,
         stopped_by=result.stopped_by,
         warning="; ".join(warnings),
