@@ -1,8 +1,7 @@
 """Messages as bytes: CDR as ROS 2 puts it on DDS and into rosbag2 (OMG DDSI-RTPS 10.2, plain CDR of DDS-XTypes 7.4.1).
 
 Four bytes of encapsulation, then the fields in their order, each aligned to its own size from there on. Written
-little-endian; both orders are read. Images are one block that is copied, not a list of numbers: cyclonedds's own
-sequences take ten times as long.
+little-endian; both orders are read. Images are one block that is copied, not a list of numbers.
 """
 
 from __future__ import annotations
