@@ -28,11 +28,11 @@ class CustodyReport:
 
 def custody_of(path: Path) -> CustodyReport:
     """The log of a bundle's folder or zip file. Raises RecordError where there is none."""
-    with opened(path) as (folder, is_bundle):
-        if not is_bundle:
+    with opened(path) as one:
+        if not one.is_bundle:
             raise RecordError(f"{path} is a drive as it was recorded; a custody log goes with a bundle")
         try:
-            data, manifest = (folder / CUSTODY_NAME).read_bytes(), (folder / MANIFEST_NAME).read_bytes()
+            data, manifest = (one.folder / CUSTODY_NAME).read_bytes(), (one.folder / MANIFEST_NAME).read_bytes()
         except OSError as error:
             raise RecordError(f"the custody log of {path} cannot be read: {error.strerror}") from error
     lines, wrong = parse_custody(data, hashlib.sha256(manifest).hexdigest())
@@ -56,9 +56,9 @@ def add_line(path: Path, what: str, by: str, note: str) -> CustodyReport:
     line = CustodyLine(
         now_ns, utc(now_ns), printable(by), printable(what), printable(note), last.manifest_sha256, line_sha256(last)
     )
-    with opened(path) as (folder, _):
+    with opened(path) as one:
         try:
-            with (folder / CUSTODY_NAME).open("ab") as file:
+            with (one.folder / CUSTODY_NAME).open("ab") as file:
                 file.write(custody_bytes(line))
                 file.flush()
                 os.fsync(file.fileno())

@@ -148,10 +148,12 @@ def _refuse_open(drive: Path, seals: list[Seal]) -> None:
 def _name(drive_id: str, request: Request) -> str:
     parts = [drive_id]
     if request.incident is not None:
-        parts.append(f"incident-{request.incident}")
+        parts.append(f"incident-{request.incident}" + ("-window" if request.cut else ""))
     parts += [f"segment-{index}" for index in request.segments[:3]]
     if request.from_s is not None or request.to_s is not None:
         parts.append(f"{request.from_s or 0:g}s-" + ("end" if request.to_s is None else f"{request.to_s:g}s"))
+    if request.topics or request.without_topics:
+        parts.append("some-topics")
     if request.without_people:
         parts.append("without-people")
     return "-".join(parts)

@@ -116,7 +116,7 @@ def _left_out(account: BundleAccount) -> Iterator[str]:
         yield from _paragraph(
             f"A seal counts its topics by the whole segment. Where a part was cut by time and by topic, up to {most} "
             "of the messages that were left out within the time may, as far as the signature tells, be of a topic that "
-            "was asked for. Segments that are handed over in their whole length do not leave that open."
+            "was asked for. Segments that are handed over in their whole length leave nothing open."
         )
 
 

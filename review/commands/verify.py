@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from runtime.commands import console
@@ -66,9 +67,10 @@ def run(args: argparse.Namespace) -> int:
 
     trusted = known_keys(default_key_dir()) if args.key is None else tuple(read_public_key(path) for path in args.key)
     head = None if args.head is None else parse_head(args.head)
-    with opened(args.drive) as (folder, is_bundle), console.progress(None, "verify", quiet=args.json) as bar:
+    with opened(args.drive) as one, console.progress(None, "verify", quiet=args.json) as bar:
         bar.unit, bar.unit_scale = "B", True
-        found = (verify_bundle if is_bundle else verify_drive)(folder, trusted, head, bar.update)
+        found = (verify_bundle if one.is_bundle else verify_drive)(one.folder, trusted, head, bar.update)
+        found = dataclasses.replace(found, drive=one.shown)
     if args.json:
         console.emit_json(found)
     else:

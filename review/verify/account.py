@@ -32,8 +32,8 @@ class Hole:
 class PartAccount:
     """What a bundle holds of one segment.
 
-    `inside`: how many of those left out lie in sets that were asked for. `unproven`: at most so many of these may be of
-    a topic that was asked for; 0 where the seal's counts rule that out.
+    Of those left out in sets that were asked for, `withheld` at least are of a topic that was asked for, and at most
+    `unproven` may be: both are 0 where the seal's counts and the room in the sets rule that out.
     """
 
     segment: int
@@ -43,7 +43,7 @@ class PartAccount:
     left_out: dict[str, int]  # by topic
     holes: tuple[Hole, ...]  # the first 1,000
     holes_left_out: int
-    inside: int
+    withheld: int
     unproven: int
     first_log_time_ns: int
     last_log_time_ns: int

@@ -7,8 +7,9 @@ out too.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from review.verify.account import HandedOver, Hole, PartAccount
 from review.verify.manifest import ALWAYS_HANDED_OVER, Asked
@@ -16,16 +17,21 @@ from review.verify.report import Finding
 from runtime.seal.part_file import KeptMessage
 from runtime.seal.statement import SegmentSeal, printable
 
-_MARK_TOPIC = "/ledger/stored"
+MARK_TOPIC = "/ledger/stored"
+_ONCE_A_SET = re.compile(
+    r"/camera/[^/]+/(image|video)|/model/(input|output)|/vehicle/state|/decision|/attribution|/truth"
+)
+"""Topics of which a recorder writes one message at most into each frame's set, and none into others."""
 _HOLES_TOLD = 1000
 
 
-def account_of(seal: SegmentSeal, kept: Sequence[KeptMessage], asked: Asked | None) -> PartAccount:
-    """What a proven part holds and leaves out."""
+def account_of(
+    seal: SegmentSeal, kept: Sequence[KeptMessage], asked: Asked | None, frame_marks: Collection[int]
+) -> PartAccount:
+    """What a proven part holds and leaves out. `frame_marks`: the places of the marks behind frames' sets."""
     left_out = _left_out(seal, Counter(one.topic for one in kept))
     holes = list(_holes(seal.messages, kept, asked))
-    inside = sum(hole.count for hole in holes if hole.asked)
-    wanted = sum(count for topic, count in left_out.items() if asked is None or topic not in asked.without_topics)
+    least, most = (0, 0) if asked is None else _bounds(left_out, holes, kept, asked, frame_marks)
     return PartAccount(
         segment=seal.segment,
         handed="part",
@@ -34,8 +40,8 @@ def account_of(seal: SegmentSeal, kept: Sequence[KeptMessage], asked: Asked | No
         left_out=left_out,
         holes=tuple(holes[:_HOLES_TOLD]),
         holes_left_out=max(0, len(holes) - _HOLES_TOLD),
-        inside=inside,
-        unproven=min(inside, wanted),
+        withheld=least,
+        unproven=most,
         first_log_time_ns=seal.first_log_time_ns,
         last_log_time_ns=seal.last_log_time_ns,
     )
@@ -52,7 +58,7 @@ def other_account(seal: SegmentSeal, handed: HandedOver) -> PartAccount:
         left_out={} if whole else dict(seal.topics),
         holes=(),
         holes_left_out=0,
-        inside=0,
+        withheld=0,
         unproven=0,
         first_log_time_ns=seal.first_log_time_ns,
         last_log_time_ns=seal.last_log_time_ns,
@@ -73,15 +79,16 @@ def withheld(seal: SegmentSeal, account: PartAccount, asked: Asked | None, file:
         if held > 0:
             text = f"the bundle says that {printable(topic)} was left out, and {held} messages of it are here"
             yield Finding("manifest-wrong", file, text, segment=seal.segment, topic=printable(topic))
-    allowed = sum(account.left_out.get(topic, 0) for topic in asked.without_topics)
-    if account.inside > allowed:
-        yield _withheld(seal, account, asked, file, account.inside - allowed)
+    if account.withheld:
+        yield _withheld(seal, account, asked, file)
 
 
-def _withheld(seal: SegmentSeal, account: PartAccount, asked: Asked, file: str, count: int) -> Finding:
+def _withheld(seal: SegmentSeal, account: PartAccount, asked: Asked, file: str) -> Finding:
     missing = {t: n for t, n in account.left_out.items() if t not in asked.without_topics}
     topics = ", ".join(f"{n} of {printable(topic)}" for topic, n in sorted(missing.items()))
-    text = f"{count} messages that were asked for are left out (of the segment, {topics} are not here)"
+    text = (
+        f"{account.withheld} or more messages that were asked for are left out (of the segment, {topics} are not here)"
+    )
     hole = next((one for one in account.holes if one.asked), None)
     if hole is None:
         return Finding("message-withheld", file, text, segment=seal.segment)
@@ -92,6 +99,34 @@ def _withheld(seal: SegmentSeal, account: PartAccount, asked: Asked, file: str, 
     return Finding("message-withheld", file, text, segment=seal.segment, message=hole.first, last_message=hole.last)
 
 
+def _bounds(
+    left_out: dict[str, int],
+    holes: Sequence[Hole],
+    kept: Sequence[KeptMessage],
+    asked: Asked,
+    frame_marks: Collection[int],
+) -> tuple[int, int]:
+    """Of those left out in sets that were asked for, how many at least and at most are of a topic that was asked for.
+
+    The seal counts topics by the segment, the holes count messages by the set. What is unwanted lies in the one kind of
+    set as far as it finds room there, and the rest in the other.
+    """
+    inside = sum(hole.count for hole in holes if hole.asked)
+    outside = sum(hole.count for hole in holes) - inside
+    sets = [asked.holds_time(one.log_time_ns) for one in kept if one.index in frame_marks]
+    unwanted = {topic: count for topic, count in left_out.items() if topic in asked.without_topics}
+    unwanted_inside = min(inside, _room(unwanted, sets.count(True)))
+    unwanted_outside = min(outside, _room(unwanted, sets.count(False)))
+    wanted = sum(left_out.values()) - sum(unwanted.values())
+    most = inside - (sum(unwanted.values()) - unwanted_outside)
+    return max(0, inside - unwanted_inside), max(0, min(wanted, most))
+
+
+def _room(counts: dict[str, int], sets: int) -> int:
+    """How many messages of these topics so many frames' sets can hold, and whatever other sets there are."""
+    return sum(min(count, sets) if _ONCE_A_SET.fullmatch(topic) else count for topic, count in counts.items())
+
+
 def _left_out(seal: SegmentSeal, kept: Counter[str]) -> dict[str, int]:
     rest = {topic: count - kept.get(topic, 0) for topic, count in sorted(seal.topics.items())}
     return {topic: count for topic, count in rest.items() if count > 0}
@@ -99,7 +134,7 @@ def _left_out(seal: SegmentSeal, kept: Counter[str]) -> dict[str, int]:
 
 def _holes(count: int, kept: Sequence[KeptMessage], asked: Asked | None) -> Iterator[Hole]:
     """Every stretch between two kept messages. A set ends with its mark, which is kept: no hole reaches over one."""
-    ends = [place for place, one in enumerate(kept) if one.topic == _MARK_TOPIC]
+    ends = [place for place, one in enumerate(kept) if one.topic == MARK_TOPIC]
     next_end = 0
     before: KeptMessage | None = None
     for place in range(len(kept) + 1):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from review.verify.account import PartAccount
 from review.verify.align import Deviation, deviations
-from review.verify.left_out import account_of
+from review.verify.left_out import MARK_TOPIC, account_of
 from review.verify.manifest import Asked
 from review.verify.plain_file import is_plain, read_plain
 from review.verify.report import Finding, FindingKind
@@ -51,10 +52,11 @@ class PartCheck:
         if isinstance(proof, Finding):
             yield proof
             return
-        self.account = account_of(seal, proof.kept, asked)
         try:
             with mapped(self._folder / self._name) as buffer:
-                yield from self._messages(proof, buffer)
+                follows = _follows(proof, buffer)
+                self.account = account_of(seal, proof.kept, asked, _frame_marks(proof, buffer if follows else None))
+                yield from self._labels(proof, buffer) if follows else self._messages(proof, buffer)
         except OSError as error:
             raise RecordError(f"{self._folder / self._name} cannot be read: {error.strerror}") from error
 
@@ -88,10 +90,7 @@ class PartCheck:
         return f"the proof does not lead to the root that segment {seal.segment} was sealed with: {why}"
 
     def _messages(self, proof: PartProof, buffer: Buffer) -> Iterator[Finding]:
-        """Whether the file is what follows from the proven messages, and if not, which of them are not in it."""
-        if _follows(proof, buffer):
-            yield from self._labels(proof, buffer)
-            return
+        """Which of the proven messages are not in the file, or what else is not as it was written."""
         sealed = [SealedMessage(one.leaf, one.topic, one.sequence, one.log_time_ns) for one in proof.kept]
         reader = SealedFileReader(b"", decompress, loose=True, salts={one.digest: one.salt for one in proof.kept})
         places = [*(one.index for one in proof.kept), self._seal.messages]
@@ -136,6 +135,22 @@ def _follows(proof: PartProof, buffer: Buffer) -> bool:
     except (PartError, struct.error):
         return False
     return again.digest() == hashlib.sha256(buffer).digest()
+
+
+def _frame_marks(proof: PartProof, buffer: Buffer | None) -> frozenset[int]:
+    """The places of the marks behind sets that are a frame's; where the file (None) does not tell, of all marks."""
+    marks = [one.index for one in proof.kept if one.topic == MARK_TOPIC]
+    if buffer is None:
+        return frozenset(marks)
+    said = zip(proof.kept, read_part(buffer), strict=True)
+    return frozenset(row.index for row, one in said if row.topic == MARK_TOPIC and _is_of_frame(one.payload))
+
+
+def _is_of_frame(mark: bytes) -> bool:
+    try:
+        return int(json.loads(mark)["frame_sequence"]) >= 0
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return True
 
 
 def _leads_to(proof: PartProof, seal: SegmentSeal) -> bool:

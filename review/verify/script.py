@@ -30,8 +30,9 @@ def main(arguments: list[str]) -> int:
     try:
         keys = [parse_public_key(path.read_bytes()) for path in args.key]
         head = None if args.head is None else parse_head(args.head)
-        with opened(args.drive) as (folder, is_bundle):
-            found = verify_bundle(folder, keys, head) if is_bundle else verify_drive(folder, keys, head)
+        with opened(args.drive) as one:
+            found = (verify_bundle if one.is_bundle else verify_drive)(one.folder, keys, head)
+            found = dataclasses.replace(found, drive=one.shown)
     except (RecordError, EnvelopeError, OSError, ImportError) as error:
         sys.stderr.write(printable(str(error)) + "\n")
         return 2

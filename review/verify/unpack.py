@@ -8,31 +8,43 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from review.verify.find import find_sealed
 from review.verify.manifest import DRIVE_FOLDER, MANIFEST_NAME
 from runtime.contracts.errors import RecordError
+from runtime.seal.statement import printable
 
 _MOST_ENTRIES = 1_000_000
 _MOST_DEPTH = 4
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A folder to verify. `shown`: what whoever named it knows it by."""
+
+    folder: Path
+    is_bundle: bool
+    shown: str
+
+
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[Path, bool]]:
-    """The folder, and whether it is a bundle's. Raises RecordError where the path is neither drive nor bundle, or a
-    zip file that holds what no bundle does.
+def opened(path: Path) -> Iterator[Opened]:
+    """The folder of a drive or a bundle. Raises RecordError where the path is neither, or a zip file that holds what no
+    bundle does.
     """
     if path.is_file():
-        with tempfile.TemporaryDirectory(prefix="sightline-bundle-") as folder:
-            _unpack(path, Path(folder))
-            found = _bundle_in(Path(folder))
+        with tempfile.TemporaryDirectory(prefix="sightline-bundle-") as temporary:
+            _unpack(path, Path(temporary))
+            found = _bundle_in(Path(temporary))
             if found is None:
                 raise RecordError(f"{path} is no bundle: it holds no {MANIFEST_NAME}; give the folder or zip of one")
-            yield found, True
+            yield Opened(found, True, printable(str(path)))
         return
     bundle = _bundle_in(path) if path.is_dir() else None
-    yield (find_sealed(path), False) if bundle is None else (bundle, True)
+    folder = find_sealed(path) if bundle is None else bundle
+    yield Opened(folder, bundle is not None, printable(str(folder)))
 
 
 def _bundle_in(folder: Path) -> Path | None:

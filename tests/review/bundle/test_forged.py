@@ -173,19 +173,48 @@ def test_a_gap_a_mark_or_a_header_that_was_dropped_is_told_by_its_topic(forger: 
     assert "belong to every part" in found[0].text
 
 
-def test_where_time_and_topics_are_cut_what_the_counts_rule_out_is_found_and_the_rest_is_told(
+def test_where_time_and_topics_are_cut_a_frames_message_that_was_withheld_is_found_by_the_room_in_its_set(
     forger: Take, made: Callable[[Request], Path], key: VehicleKey
 ) -> None:
     account = verify_bundle(made(BOTH), [key.public_key]).bundle
     assert account is not None
-    assert all(part.unproven > 0 for part in account.parts if part.handed == "part")
-    exact = verify_bundle(made(WINDOW), [key.public_key]).bundle
-    assert exact is not None
-    assert all(part.unproven == 0 for part in exact.parts)
+    assert [(part.withheld, part.unproven) for part in account.parts] == [(0, 0)] * 3
     held = forger(BOTH)
-    held.cut_again(1, lambda name, _: name in (DECISION.name, "/model/input", "/model/output"))
+    gone: list[int] = []
+
+    def one_less(name: str, place: int) -> bool:
+        gone.extend([place] if name == DECISION.name and not gone else [])
+        return place in gone
+
+    held.cut_again(1, one_less)
     held.cover_up()
-    assert held.found() == {"message-withheld"}
+    found = verify_bundle(held.bundle, [key.public_key])
+    assert [one.kind for one in found.findings] == ["message-withheld"]
+    assert found.bundle is not None
+    assert (found.bundle.parts[1].withheld, found.bundle.parts[1].unproven) == (1, 1)
+
+
+def test_what_neither_the_seals_counts_nor_the_room_in_the_sets_rule_out_is_told(
+    forger: Take, made: Callable[[Request], Path], key: VehicleKey
+) -> None:
+    """An event may lie in any set, as often as it likes: of what is left out it may be in the window or not."""
+    request = Request(from_s=0.0, to_s=0.5, without_topics=("/event",))
+    account = verify_bundle(made(request), [key.public_key]).bundle
+    assert account is not None
+    assert [(part.withheld, part.unproven) for part in account.parts] == [(0, 1), (0, 0), (0, 0)]
+    held = forger(request)
+    gone: list[int] = []
+
+    def one_less(name: str, place: int) -> bool:
+        gone.extend([place] if name == DECISION.name and not gone else [])
+        return place in gone
+
+    held.cut_again(0, one_less)
+    held.cover_up()
+    found = verify_bundle(held.bundle, [key.public_key])
+    assert [one.kind for one in found.findings] == ["message-withheld"], "two places are empty, and there was one event"
+    assert found.bundle is not None
+    assert (found.bundle.parts[0].withheld, found.bundle.parts[0].unproven) == (1, 2)
 
 
 def test_a_topic_that_is_said_to_be_left_out_and_is_here_is_told(forger: Take) -> None:
