@@ -62,6 +62,7 @@ class Drive:
             for plan in runs():
                 if Path(plan.drive_dir).is_relative_to(folder.resolve()):
                     return plan
+        self.process.kill()
         raise SystemExit("the drive did not start; try `sightline run` by hand")
 
     def watch(self, seconds: float) -> int:

@@ -16,6 +16,7 @@ from runtime.contracts.errors import SourceError
 from runtime.contracts.source import SourceRequest
 from runtime.sources.location import scheme_of
 from runtime.sources.open import open_source
+from tests.docs.pages import table
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = {
@@ -78,3 +79,10 @@ def test_the_proving_grounds_configuration_drives(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sightline", "run", "proving-ground.yaml", "--source", source, "--json"]
     done = subprocess.run([*command, "--out", str(tmp_path)], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["decided"] == 10
+
+
+def test_the_engineers_page_names_every_packaged_configuration_with_its_source() -> None:
+    rows = {row["configuration"]: row["drives from"] for row in table(ROOT / "docs" / "engineer.md", "configuration")}
+    assert set(rows) == set(packaged_configs())
+    for name in VEHICLES:
+        assert rows[name] == load_config(Path(name)).source
