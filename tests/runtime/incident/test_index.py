@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,28 @@ def test_it_is_read_back_as_it_was_written_and_nothing_else_is_left_there(tmp_pa
     write_index(tmp_path, INDEX)
     assert read_index(tmp_path) == INDEX
     assert [path.name for path in tmp_path.iterdir()] == [INDEX_NAME]
+
+
+def test_its_bytes_are_synced_before_it_takes_its_place_and_its_place_before_it_is_said_to_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A SIGKILL does not test a sync: what a power failure would leave follows from the order of the calls."""
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        done.append(f"sync {path.name}: {path.stat().st_size > 0}")
+        fsync(descriptor)
+
+    def replaced(source: Path, target: Path) -> None:
+        done.append(f"replace {Path(target).name}")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    write_index(tmp_path, INDEX)
+    assert done == [f"sync {INDEX_NAME}.tmp: True", f"replace {INDEX_NAME}", f"sync {tmp_path.name}: True"]
 
 
 def test_where_it_cannot_be_written_the_one_before_stays(tmp_path: Path) -> None:

@@ -150,7 +150,10 @@ def test_a_recorder_that_comes_back_goes_on_where_the_list_and_the_journal_ended
 def test_what_only_the_journal_holds_is_taken_up_from_it(bench: Bench) -> None:
     bench.drive(40, collided=range(35, 36))
     assert not (bench.folder / INDEX_NAME).exists(), "nothing was acknowledged yet"
+    half_written = bench.folder / f"{INDEX_NAME}.tmp"
+    half_written.write_bytes(b"{")
     back = bench.die()
+    assert not half_written.exists()
     assert [(one.number, one.triggers) for one in back.incidents] == [(0, bench.incidents[0].triggers)]
     assert 3 in back.keeper.pinned
 

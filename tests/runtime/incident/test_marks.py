@@ -97,7 +97,7 @@ def test_a_mark_is_taken_and_answered(bench: Bench) -> None:
         b"\xc1",
         b"\xff" * 100,
         b"\x91" * 1000,
-        [b"a", b"b"],
+        [encoded(Mark("a", "look")), b"b"],
         encoded(Mark("", "no token")),
         encoded(Mark("a", "")),
         encoded(Mark("a", "x" * 501)),

@@ -132,6 +132,12 @@ def test_a_condition_that_lasts_is_one_trigger_and_fires_again_after_it_was_gone
     assert kinds(found_in(*lasting, (end_ns, calm), late)) == ["hard-brake", "hard-brake"]
 
 
+def test_calm_that_is_told_again_and_again_lasts_from_its_beginning() -> None:
+    braking, calm = a_decision(acceleration=-6.0), a_decision()
+    told = [(count * PERIOD_NS, braking if count in (0, 30) else calm) for count in range(31)]
+    assert kinds(found_in(*told)) == ["hard-brake", "hard-brake"]
+
+
 def test_a_gap_in_what_is_told_is_not_taken_for_calm() -> None:
     braking = a_decision(acceleration=-6.0)
     assert kinds(found_in((0, braking), (10 * NS_PER_S, braking))) == ["hard-brake"]
@@ -150,6 +156,7 @@ def test_an_alarm_that_is_told_again_within_a_second_is_one() -> None:
     half_ns = NS_PER_S // 2
     assert kinds(found_in((0, alarm), (half_ns, calm), (half_ns, alarm))) == ["trust"]
     assert kinds(found_in((0, alarm), (half_ns, calm), (2 * NS_PER_S, alarm))) == ["trust", "trust"]
+    assert kinds(found_in((0, alarm), (2 * NS_PER_S, alarm))) == ["trust", "trust"], "an alarm is over at once"
 
 
 def test_late_commands_are_an_incident_once_there_are_several_within_the_window() -> None:
