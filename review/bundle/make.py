@@ -203,7 +203,9 @@ def _describe(folder: Path, drive_id: str, asked: Asked, by: str, note: str) -> 
     keys = [read_public_key(path) for path in sorted((folder / DRIVE_FOLDER).glob(f"{KEY_PREFIX}*"))]
     found = verify_bundle(folder, keys)
     assert found.bundle is not None
-    (folder / README_NAME).write_text(readme(drive_id, found.bundle, found.head, found.key_ids), encoding="utf-8")
+    names = [*files, MANIFEST_NAME, CUSTODY_NAME]
+    text = readme(drive_id, found.bundle, found.head, found.key_ids, names)
+    (folder / README_NAME).write_text(text, encoding="utf-8")
     files[README_NAME] = hash_plain(folder / README_NAME)
     line = _sign_off(folder, Manifest(drive_id, __version__, asked, files), by, note)
     bundle = dataclasses.replace(found.bundle, custody=(line,), custody_head=line_sha256(line))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import fnmatch
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from review.info import utc
 from review.verify.account import BundleAccount, PartAccount
-from review.verify.manifest import CUSTODY_NAME, DRIVE_FOLDER, MANIFEST_NAME, VERIFIER_NAME
+from review.verify.manifest import CUSTODY_NAME, MANIFEST_NAME, VERIFIER_NAME
 from runtime.seal.statement import printable
 
 _WIDTH = 100
 
 
-def readme(drive_id: str, account: BundleAccount, head: str, key_ids: tuple[str, ...]) -> str:
-    """The text of README.txt."""
+def readme(drive_id: str, account: BundleAccount, head: str, key_ids: Sequence[str], names: Sequence[str]) -> str:
+    """The text of README.txt. `names`: the files of the bundle, as paths in it."""
     return "\n".join(
         [
             f"EVIDENCE FROM THE DRIVE {drive_id}",
@@ -27,6 +28,7 @@ def readme(drive_id: str, account: BundleAccount, head: str, key_ids: tuple[str,
             ),
             "",
             f"Asked for: {account.asked}",
+            *([f"Time:      {_window(account)}"] if _window(account) else []),
             "",
             "HOW TO VERIFY IT",
             "",
@@ -54,7 +56,7 @@ def readme(drive_id: str, account: BundleAccount, head: str, key_ids: tuple[str,
             "",
             "WHAT IS HERE",
             "",
-            *(f"    {name:<28}{words}" for name, words in _FILES),
+            *(f"    {name:<28}{words}" for name, pattern, words in _FILES if fnmatch.filter(names, pattern)),
             "",
             *_segments(account),
             "",
@@ -67,16 +69,37 @@ def readme(drive_id: str, account: BundleAccount, head: str, key_ids: tuple[str,
 
 
 _FILES = (
-    (f"{DRIVE_FOLDER}/segment-N.mcap", "a segment of the record, whole (with segment-N.leaves)"),
-    (f"{DRIVE_FOLDER}/segment-N.part.mcap", "a part of a segment; any MCAP reader opens both"),
-    (f"{DRIVE_FOLDER}/segment-N.proof.json", "which messages the part holds, and the proof that they were sealed"),
-    (f"{DRIVE_FOLDER}/*.seal.json", "every seal of the drive, signed, each naming the one before"),
-    (f"{DRIVE_FOLDER}/key-*.pub", "which key signed (not whose it is)"),
-    (f"{DRIVE_FOLDER}/model.onnx", "the network that drove, and in config.yaml how it was run"),
-    (MANIFEST_NAME, "what was asked for, and the SHA-256 of every file"),
-    (CUSTODY_NAME, "who had this when, and what they did; each line names the one before"),
-    (VERIFIER_NAME, "the verifier, one file"),
+    (
+        "drive/segment-N.mcap",
+        "drive/*.leaves",
+        "a segment, whole; any MCAP reader opens it (.leaves: its messages' hashes)",
+    ),
+    ("drive/segment-N.part.mcap", "*.part.mcap", "a part of a segment; any MCAP reader opens it"),
+    (
+        "drive/segment-N.proof.json",
+        "*.proof.json",
+        "which messages the part holds, and the proof that they were sealed",
+    ),
+    ("drive/*.seal.json", "*.seal.json", "every seal of the drive, signed, each naming the one before"),
+    ("drive/key-*.pub", "*/key-*.pub", "which key signed (not whose it is)"),
+    ("drive/rotation-*.json", "*/rotation-*", "how the vehicle changed its key, signed by the one before"),
+    ("drive/model.onnx", "*/model.onnx", "the network that drove"),
+    ("drive/config.yaml", "*/config.yaml", "how it was run"),
+    ("drive/incidents.json", "*/incidents.json", "what the vehicle kept as incidents, and why"),
+    (MANIFEST_NAME, MANIFEST_NAME, "what was asked for, and the SHA-256 of every file"),
+    (CUSTODY_NAME, CUSTODY_NAME, "who had this when, and what they did; each line names the one before"),
+    (VERIFIER_NAME, VERIFIER_NAME, "the verifier, one file"),
 )
+"""Name, what files it stands for, what they are."""
+
+
+def _window(account: BundleAccount) -> str:
+    """The time that was asked for; "": whole segments."""
+    first, last = account.from_log_time_ns, account.to_log_time_ns
+    if first is None and last is None:
+        return ""
+    begin = "the drive's beginning" if first is None else utc(first)
+    return f"{begin} to {'its end' if last is None else utc(last)}, whole sets of messages"
 
 
 def _segments(account: BundleAccount) -> Iterator[str]:

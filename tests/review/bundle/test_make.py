@@ -16,6 +16,7 @@ from mcap.reader import make_reader
 from review.bundle.choice import Request, choose
 from review.bundle.cut import sealed_leaves
 from review.bundle.make import make_bundle
+from review.info import utc
 from review.verify.account import BundleAccount
 from review.verify.bundle import verify_bundle
 from review.verify.manifest import CUSTODY_NAME, MANIFEST_NAME, README_NAME, VERIFIER_NAME
@@ -239,6 +240,9 @@ def test_the_readme_tells_a_stranger_what_was_asked_what_is_here_and_what_is_not
     ):
         assert words in text
     assert max(len(line) for line in text.splitlines()) <= 110
+    assert "segment-N.leaves" not in text, "no whole segment is here"
+    cut = (made(Request(incident=0, cut=True)) / README_NAME).read_text(encoding="utf-8")
+    assert f"Time:      {utc(UTC_NS + INCIDENT.t_from_ns)} to {utc(UTC_NS + INCIDENT.t_to_ns)}" in cut
 
 
 def test_custody_names_who_made_it_and_what_they_say(drive: Path, tmp_path: Path) -> None:
