@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ SUFFIX = ".mcap.journal"
 LIBRARY = f"sightline {__version__}"
 _BUFFER_BYTES = 1024 * 1024
 _RECORD_OVERHEAD_BYTES = 31  # opcode, length and a message's fixed fields
+_FIELDS = struct.Struct("<IQQ")  # of a message record, behind its channel: sequence, log_time, publish_time
 
 
 class Journal:
@@ -34,6 +36,7 @@ class Journal:
         self.size_bytes = 0
         self.first_log_time_ns: int | None = None
         self.last_log_time_ns = 0
+        self.crc32 = 0  # of the messages since the last mark, with their topics
         self._synced_bytes = 0
         self._file = path.open("xb", buffering=_BUFFER_BYTES)
         try:
@@ -52,7 +55,13 @@ class Journal:
         channel = self._channels.get(name)
         if channel is None:
             channel = self._channels[name] = register(self._writer, name, topic)
-        self._writer.add_message(channel, log_time_ns, data, publish_time_ns, max(0, sequence) & 0xFFFFFFFF)
+        sequence = max(0, sequence) & 0xFFFFFFFF
+        self._writer.add_message(channel, log_time_ns, data, publish_time_ns, sequence)
+        if topic is STORED:
+            self.crc32 = 0
+        else:
+            fields = _FIELDS.pack(sequence, log_time_ns, publish_time_ns)
+            self.crc32 = zlib.crc32(data, zlib.crc32(fields, zlib.crc32(name.encode(), self.crc32)))
         self.size_bytes += len(data) + _RECORD_OVERHEAD_BYTES
         if self.first_log_time_ns is None:
             self.first_log_time_ns = log_time_ns
@@ -100,8 +109,8 @@ def register(writer: Writer, name: str, topic: Topic) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a journal holds: where its last whole set ends, that set's mark, the header's bytes, and whether the drive's
-    closing is among its whole sets.
+    """What a journal holds up to its first damage: where its last whole set ends, that set's mark, the header's bytes,
+    and whether the drive's closing is among its whole sets.
     """
 
     size_bytes: int
@@ -118,6 +127,7 @@ def survey(path: Path) -> Survey:
     mark, header, whole, first_log_time_ns, last_log_time_ns = None, None, 0, 0, 0
     closing = closes = False
     topics: dict[int, str] = {}
+    crc32 = 0
     try:
         with scan.mapped(path) as buffer:
             size = len(buffer)
@@ -128,13 +138,19 @@ def survey(path: Path) -> Survey:
                     channel = scan.channel(buffer, found)
                     topics[channel.id] = channel.topic
                 elif found.opcode == scan.OP_MESSAGE:
-                    topic = topics.get(scan.channel_id(buffer, found))
+                    topic = topics.get(scan.channel_id(buffer, found), "")
                     if topic == STORED.name:
                         message = scan.message(buffer, found)
-                        mark, whole, closes = STORED.decode(message.data), found.end, closing
+                        read: Stored = STORED.decode(message.data)
+                        if read.crc32 not in (None, crc32):
+                            break  # a power failure left the mark and not all of its set
+                        mark, whole, closes, crc32 = read, found.end, closing, 0
                         first_log_time_ns = first_log_time_ns or message.log_time_ns
                         last_log_time_ns = max(last_log_time_ns, message.log_time_ns)
-                    elif topic == CLOSING.name:
+                        continue
+                    content = bytes(buffer[found.start + scan.CHANNEL_BYTES : found.end])
+                    crc32 = zlib.crc32(content, zlib.crc32(topic.encode(), crc32))
+                    if topic == CLOSING.name:
                         closing = True
                     elif topic == HEADER.name and header is None:
                         header = scan.message(buffer, found).data

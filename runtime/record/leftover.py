@@ -20,7 +20,9 @@ from runtime.seal.keys import key_dir_of, known_keys
 from runtime.seal.statement import KEY_PREFIX, KEY_SUFFIX, ClosingSeal, Seal, SegmentSeal, key_name, seal_hash
 from runtime.supervise.plan import CONFIG_NAME
 
-_MARK = re.compile(rb'\{"session":"[^"\\]{1,128}","first":\d+,"last":\d+,"frame_sequence":-?\d+,"messages":\d+\}')
+_MARK = re.compile(
+    rb'\{"session":"[^"\\]{1,128}","first":\d+,"last":\d+,"frame_sequence":-?\d+,"messages":\d+(,"crc32":\w+)?\}'
+)
 
 
 @dataclass(frozen=True, slots=True)

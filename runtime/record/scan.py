@@ -21,6 +21,8 @@ OP_DATA_END = 0x0F
 LARGEST_CHUNK_BYTES = 1 << 28  # decompressed; a damaged or forged chunk may claim, and hold, any amount
 LARGEST_MESSAGE_BYTES = LARGEST_CHUNK_BYTES - (1 << 21)  # so that a chunk has room for it and those before it
 
+CHANNEL_BYTES = 2  # what a message record begins with
+
 _RECORD = struct.Struct("<BQ")
 _MESSAGE = struct.Struct("<HIQQ")
 _U16_U16 = struct.Struct("<HH")

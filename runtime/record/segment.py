@@ -88,7 +88,9 @@ def segment_files(drive_dir: Path) -> tuple[SegmentFile, ...]:
     """
     found: dict[int, SegmentFile] = {}
     try:
-        names = sorted(entry.name for entry in drive_dir.iterdir() if _NAME.fullmatch(entry.name) and entry.is_file())
+        names, before = _names(drive_dir), [""]
+        while names != before:  # a listing may miss a file that is given its new name meanwhile
+            names, before = _names(drive_dir), names
     except OSError as error:
         raise RecordError(f"the drive {drive_dir} cannot be read: {error.strerror}; give a drive's folder") from error
     for name in names:
@@ -101,6 +103,10 @@ def segment_files(drive_dir: Path) -> tuple[SegmentFile, ...]:
             if (sealed and not part) or index not in found:
                 found[index] = SegmentFile(index, drive_dir / name, sealed, part)
     return tuple(found[index] for index in sorted(found))
+
+
+def _names(drive_dir: Path) -> list[str]:
+    return sorted(entry.name for entry in drive_dir.iterdir() if _NAME.fullmatch(entry.name) and entry.is_file())
 
 
 def sealed_path(drive_dir: Path, index: int) -> Path:
@@ -141,8 +147,7 @@ def seal(drive_dir: Path, index: int, *, recovered: bool = False) -> Path:
             temporary.unlink()
         raise
     sync_directory(drive_dir)
-    journal.unlink()
-    sync_directory(drive_dir)
+    journal.unlink()  # one that comes back after a power failure lies beside its sealed file, and counts for nothing
     return sealed
 
 

@@ -122,7 +122,8 @@ class DriveStore:
 
     def mark(self, first: int, last: int, *, frame_sequence: int, log_time_ns: int, publish_time_ns: int) -> None:
         """End the set (or the declared gap) `first` to `last`; a segment that is long or large enough ends with it."""
-        mark = STORED.encode(Stored(self._session, first, last, frame_sequence, self._in_set))
+        crc32 = self._crc32(log_time_ns, publish_time_ns)
+        mark = STORED.encode(Stored(self._session, first, last, frame_sequence, self._in_set, crc32))
         self.append(
             STORED.name,
             STORED,
@@ -232,6 +233,16 @@ class DriveStore:
                 )
         return self._journal
 
+    def _crc32(self, log_time_ns: int, publish_time_ns: int) -> int | None:
+        """Of what stands in the journal since the last mark: of its header too, where the set has no message."""
+        if self.discarding:
+            return None
+        try:
+            return self._active(log_time_ns, publish_time_ns).crc32
+        except OSError as error:
+            self._run_out(error)
+            return None
+
     def _is_full(self, journal: Journal) -> bool:
         first_ns = journal.first_log_time_ns or 0
         long_enough = journal.last_log_time_ns - first_ns >= self._config.segment_s * NS_PER_S
@@ -242,7 +253,9 @@ class DriveStore:
         for leftover in self._dir.glob(f"*{TEMPORARY}"):
             leftover.unlink()
         files = segment_files(self._dir)
+        signer = self.sealing.signer
         if not files:
+            self._index = self._first_free_index()
             return None
         journals: list[SegmentFile] = []
         cut_bytes = 0
@@ -254,7 +267,6 @@ class DriveStore:
                 self.last_log_time_ns = max(self.last_log_time_ns, contents.last_ns)
                 if note.sets:
                     self._took_up(note.session, note.last_set)
-                signer = self.sealing.signer
                 if signer is not None and signer.unsealed([file.index]):
                     self.sealing.submit(file.index, recovered=note.recovered)
                 continue
@@ -263,13 +275,20 @@ class DriveStore:
                 journals.append(file)
             cut_bytes += found.size_bytes - found.whole_bytes
             self._take_up_journal(file.index, file.path, found)
-        self._index = max((file.index for file in segment_files(self._dir)), default=-1) + 1
+        self._index = self._first_free_index()
         if self._header_bytes is None:
-            sealed = [file for file in segment_files(self._dir) if file.sealed]
+            sealed = [file for file in files if file.sealed]
             header = read_header(sealed[0]) if sealed else None
             if header is not None:
                 self.keep_header(header)
         return Recovered(self.next_sequence, tuple(journals), cut_bytes)
+
+    def _first_free_index(self) -> int:
+        """Behind every segment that is there or was: the folder may not be asked any more while segments are sealed in
+        it, and of one that was deleted the seal remains.
+        """
+        signer = self.sealing.signer
+        return 1 + max((*self._spans, *(() if signer is None else tuple(signer.segments))), default=-1)
 
     def _take_up_journal(self, index: int, path: Path, found: Survey) -> None:
         if found.mark is None:

@@ -12,24 +12,22 @@ import msgspec
 
 from runtime.access.account import Accounts
 from runtime.contracts.clock import SystemClock
-from runtime.contracts.config import Config, dump_config
+from runtime.contracts.config import Config
 from runtime.contracts.errors import RecordError, SightlineError
 from runtime.contracts.identity import new_drive_id
 from runtime.contracts.model import read_manifest, refuse_undrivable
 from runtime.contracts.source import Pacing
 from runtime.contracts.topics import GAP, LEDGER
-from runtime.contracts.worth import read_worth, report_path
+from runtime.contracts.worth import read_worth
 from runtime.driving.progress import Progress, parse
 from runtime.engines.open import find_plan
 from runtime.incident.index import read_index
 from runtime.record.drive import Drive, LedgerTotals, open_drive
-from runtime.record.journal import sync_directory, sync_file
 from runtime.record.lock import shared
 from runtime.record.recover import Recovery, parse_recovery
-from runtime.seal.envelope import public_key_pem
-from runtime.seal.keys import VehicleKey, ensure_key, key_dir_of, rotation_files
-from runtime.seal.statement import key_name
-from runtime.supervise.plan import CONFIG_NAME, ENGINE_PLAN_NAME, MODEL_NAME, make_plan, make_run_dir
+from runtime.seal.keys import ensure_key, key_dir_of
+from runtime.supervise.furnish import furnish, make_folder
+from runtime.supervise.plan import make_plan, make_run_dir
 from runtime.supervise.run import DRIVING, RECORDER, RECOVERY, supervise
 from runtime.supervise.supervisor import Restart, RunResult
 
@@ -103,9 +101,9 @@ def run_drive(
                 pacing=pacing,
                 config=config,
             )
-            _make_folder(drive_dir)
+            make_folder(drive_dir)
             held.enter_context(shared(drive_dir))
-            _furnish(drive_dir, config, engine_plan, key_dir, key)
+            furnish(drive_dir, config, engine_plan, key)
         except SightlineError:
             shutil.rmtree(run_dir, ignore_errors=True)
             raise
@@ -132,41 +130,6 @@ def _refuse_wrong_model(path: Path) -> None:
     manifest = read_manifest(path)
     refuse_undrivable(manifest, str(path))
     read_worth(path, manifest)
-
-
-def _make_folder(drive_dir: Path) -> None:
-    try:
-        drive_dir.mkdir(parents=True)
-    except OSError as error:
-        raise _not_writable(drive_dir, error) from error
-
-
-def _not_writable(drive_dir: Path, error: OSError) -> RecordError:
-    return RecordError(f"the drive's folder {drive_dir} cannot be written: {error.strerror}; choose another --out")
-
-
-def _furnish(drive_dir: Path, config: Config, engine_plan: Path | None, key_dir: Path, key: VehicleKey) -> None:
-    """Give the drive its own copies of model, report and plan (where there is one) and configuration, and the public
-    half of the key that will sign it; bring all that to the disk, with the folder itself, before anything is recorded.
-    """
-    try:
-        shutil.copyfile(config.model, drive_dir / MODEL_NAME)
-        report = report_path(Path(config.model))
-        if report.is_file():
-            shutil.copyfile(report, report_path(drive_dir / MODEL_NAME))
-        if engine_plan is not None:
-            shutil.copyfile(engine_plan, drive_dir / ENGINE_PLAN_NAME)
-        for statement in rotation_files(key_dir):  # whoever knows an older key is led to this one
-            shutil.copyfile(statement, drive_dir / statement.name)
-        resolved = msgspec.structs.replace(config, model=MODEL_NAME)
-        (drive_dir / CONFIG_NAME).write_text(dump_config(resolved), encoding="utf-8")
-        (drive_dir / key_name(key.key_id)).write_bytes(public_key_pem(key.public_key))
-        for entry in drive_dir.iterdir():
-            sync_file(entry)
-        for folder in (drive_dir, drive_dir.parent, drive_dir.resolve().parent.parent):  # --out may be new as well
-            sync_directory(folder)
-    except OSError as error:
-        raise _not_writable(drive_dir, error) from error
 
 
 def _summary(drive_dir: Path, drive_id: str, progress: Progress, result: RunResult) -> DriveSummary:

@@ -17,7 +17,7 @@ from runtime.contracts.topics import MODEL_INPUT, STORED, find_topic
 from runtime.record import segment
 from runtime.record.drive import open_drive
 from runtime.record.journal import survey
-from runtime.record.segment import read_note, segment_files
+from runtime.record.segment import SegmentFile, read_note, segment_files
 from runtime.record.store import DriveStore
 from tests.runtime.record.recording import (
     PERIOD_NS,
@@ -196,3 +196,23 @@ def test_marks_say_how_many_messages_belong_to_a_set(journal: bytes, tmp_path: P
     (tmp_path / "segment-0000.mcap.journal").write_bytes(journal)
     marks = [message.decode() for message in open_drive(tmp_path).messages(STORED)]
     assert [mark.messages for mark in marks] == [2] * 12
+
+
+def test_the_next_segments_number_does_not_hang_on_a_listing_of_a_folder_that_is_being_sealed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listing may miss a file that is renamed meanwhile; its number was given again, and the segment written over."""
+    config = RecordConfig()
+    first = DriveStore(tmp_path, SESSION, config)
+    write(first, range(2))
+    first.sync()
+    listings = []
+
+    def listed_once(folder: Path) -> tuple[SegmentFile, ...]:
+        listings.append(segment_files(folder))
+        return listings[0] if len(listings) == 1 else ()
+
+    monkeypatch.setattr("runtime.record.store.segment_files", listed_once)
+    second = DriveStore(tmp_path, SESSION, config)
+    assert second.segment == 1
+    second.close()

@@ -1,0 +1,341 @@
+"""A recording shim under a process's files: what it writes, in which order, and what of it was brought to the disk.
+
+Within `Disk.recording()`, everything that this process does to files below one folder goes to the real file system as
+ever and is written down as well: data, truncations, names that come, go and change, folders, fsync and fdatasync of
+files and of folders. From that, `survivor` makes the folder as a power failure at any moment may leave it. The rules
+are POSIX's, harder than what any one file system does: what was not synced may be there or not, in any order, torn at
+512 bytes; a file's fsync says nothing about its name, which is there for sure only after its folder's.
+
+It stands in the place of the functions that Python's own file classes call, so it needs no compiler and no privilege;
+`faithful` says whether it saw all that happened.
+"""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import pathlib
+import random
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+_SECTOR = 512
+Keep = Literal["nothing", "all", "some"]
+
+
+@dataclass(frozen=True)
+class Op:
+    """One thing that was done. `inode` is our own number of a file, never used twice; folders go by their path."""
+
+    kind: Literal["write", "truncate", "sync", "sync-folder", "link", "unlink", "rename", "folder", "note"]
+    inode: int = -1
+    path: str = ""  # relative to the root
+    to: str = ""
+    offset: int = 0
+    data: bytes = b""
+    note: Any = None
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where in the code something is synced."""
+
+    module: str
+    function: str
+    line: int
+
+
+@dataclass
+class _File:
+    """What of a file is on the disk, and what is on its way there."""
+
+    synced: bytearray = field(default_factory=bytearray)
+    pending: list[Op] = field(default_factory=list)
+
+
+class Disk:
+    """Records one process's doings below `root`. Calls of sync from the places in `deaf` are not made, as if somebody
+    had deleted them.
+    """
+
+    def __init__(self, root: Path, deaf: frozenset[Place] = frozenset()) -> None:
+        self.root = root.resolve()
+        self.ops: list[Op] = []
+        self.deaf = deaf
+        self.places: set[Place] = set()  # from where something was synced
+        self.unsynced: list[int] = []  # behind how many operations a call was left out
+        self._lock = threading.RLock()
+        self._inodes: dict[tuple[int, int], int] = {}
+        self._next = 0
+
+    def note(self, what: Any) -> None:
+        """Write down that something was promised to somebody: from now on it must survive."""
+        with self._lock:
+            self.ops.append(Op("note", note=what))
+
+    @contextmanager
+    def recording(self) -> Iterator[Disk]:
+        """Stand under the files of this process."""
+        replaced: list[tuple[Any, str, Any]] = []
+
+        def replace(module: Any, name: str, function: Any) -> None:
+            replaced.append((module, name, getattr(module, name)))
+            setattr(module, name, function)
+
+        real_open, real_os = io.open, {name: getattr(os, name) for name in _OS}
+        try:
+            opened = self._opener(real_open)
+            replace(io, "open", opened)
+            replace(builtins, "open", opened)
+            replace(shutil, "_USE_CP_SENDFILE", False)  # it copies past every file object
+            accessor = getattr(pathlib, "_NormalAccessor", None)  # Python 3.10 binds what a Path calls
+            for name in () if accessor is None else ("open", "mkdir", "replace", "rename", "unlink"):
+                function = opened if name == "open" else getattr(self, f"_{name}")(real_os[name])
+                replace(accessor, name, staticmethod(function))
+            for name in _OS:
+                replace(os, name, getattr(self, f"_{name}")(real_os[name]))
+            yield self
+        finally:
+            for module, name, function in reversed(replaced):
+                setattr(module, name, function)
+
+    def faithful(self) -> bool:
+        """Whether the folder really is what was written down, to the last byte."""
+        return _contents(self.root) == _tree(*_replay(self.ops), keep="all", chance=random.Random(0))
+
+    def survivor(self, count: int, into: Path, keep: Keep, chance: random.Random) -> None:
+        """Make the folder as it may be found after a power failure behind the first `count` operations."""
+        for path, content in sorted(_tree(*_replay(self.ops[:count]), keep=keep, chance=chance).items()):
+            target = into / path
+            if content is None:
+                target.mkdir(parents=True, exist_ok=True)
+            else:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+
+    def _inside(self, path: Any) -> str | None:
+        if isinstance(path, int):
+            return None
+        given = Path(os.path.abspath(os.fspath(path)))  # noqa: PTH100  # resolve() would follow a link's last part
+        full = given.parent.resolve() / given.name
+        return str(full.relative_to(self.root)) if full.is_relative_to(self.root) else None
+
+    def _inode(self, status: os.stat_result, *, new: bool = False) -> int:
+        key = (status.st_dev, status.st_ino)
+        if new or key not in self._inodes:
+            self._inodes[key] = self._next
+            self._next += 1
+        return self._inodes[key]
+
+    def _opener(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def opened(file: Any, mode: str = "r", buffering: int = -1, *arguments: Any, **options: Any) -> Any:
+            place = self._inside(file)
+            if place is None or not set(mode) & set("wxa+"):
+                return real(file, mode, buffering, *arguments, **options)
+            raw = _RecordedFile(self, file, mode.replace("b", "").replace("t", ""))
+            if buffering == 0:
+                return raw
+            size = buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE
+            buffered: Any = io.BufferedRandom(raw, size) if "+" in mode else io.BufferedWriter(raw, size)
+            return buffered if "b" in mode else io.TextIOWrapper(buffered, *arguments, **options)
+
+        return opened
+
+    def _fsync(self, real: Callable[[int], None]) -> Callable[[int], None]:
+        def sync(fd: int) -> None:
+            caller = sys._getframe(1)
+            if caller.f_code.co_name in _SYNCERS and caller.f_back is not None:
+                caller = caller.f_back
+            if isinstance(fd, io.IOBase):
+                fd = fd.fileno()
+            with self._lock:
+                path = self._inside(Path(f"/proc/self/fd/{fd}").readlink())
+                if path is not None:
+                    place = Place(Path(caller.f_code.co_filename).name, caller.f_code.co_name, caller.f_lineno)
+                    self.places.add(place)
+                    if place in self.deaf:
+                        self.unsynced.append(len(self.ops))
+                        return
+                    status = os.fstat(fd)
+                    folder = (status.st_mode & 0o170000) == 0o040000
+                    # What another thread writes from here on may be on the disk or not: it is not counted as being so.
+                    self.ops.append(Op("sync-folder", path=path) if folder else Op("sync", self._inode(status)))
+            real(fd)
+
+        return sync
+
+    _fdatasync = _fsync
+
+    def _replace(self, real: Callable[..., None]) -> Callable[..., None]:
+        def replace(source: Any, target: Any, **options: Any) -> None:
+            with self._lock:
+                real(source, target, **options)
+                old, new = self._inside(source), self._inside(target)
+                if new is not None:
+                    self.ops.append(Op("rename", self._inode(os.stat(target)), path=old or "", to=new))  # noqa: PTH116
+
+        return replace
+
+    _rename = _replace
+
+    def _unlink(self, real: Callable[..., None]) -> Callable[..., None]:
+        def unlink(path: Any, **options: Any) -> None:
+            with self._lock:
+                real(path, **options)
+                place = self._inside(path) if not options.get("dir_fd") else None
+                if place is not None:
+                    self.ops.append(Op("unlink", path=place))
+
+        return unlink
+
+    _remove = _unlink
+
+    def _mkdir(self, real: Callable[..., None]) -> Callable[..., None]:
+        def mkdir(path: Any, *arguments: Any, **options: Any) -> None:
+            with self._lock:
+                real(path, *arguments, **options)
+                place = self._inside(path)
+                if place is not None:
+                    self.ops.append(Op("folder", path=place))
+
+        return mkdir
+
+
+_SYNCERS = ("sync_directory", "sync_file")  # of runtime.record.journal: what counts is who calls them
+_OS = ("fsync", "fdatasync", "replace", "rename", "unlink", "remove", "mkdir")
+
+
+class _RecordedFile(io.FileIO):
+    """A file that is written: each write as the kernel gets it."""
+
+    def __init__(self, disk: Disk, path: Any, mode: str) -> None:
+        place = disk._inside(path)
+        assert place is not None
+        with disk._lock:
+            existed = os.path.exists(path)  # noqa: PTH110
+            super().__init__(path, mode)
+            self._disk = disk
+            self._number = disk._inode(os.fstat(self.fileno()), new=not existed)
+            if not existed:
+                disk.ops.append(Op("link", self._number, path=place))
+            elif "w" in mode:
+                disk.ops.append(Op("truncate", self._number))
+
+    def write(self, data: Any) -> int:
+        """As FileIO."""
+        with self._disk._lock:
+            offset = self.tell() if not self.mode.startswith("a") else os.fstat(self.fileno()).st_size
+            written = super().write(data) or 0
+            self._disk.ops.append(Op("write", self._number, offset=offset, data=bytes(data[:written])))
+        return written
+
+    def truncate(self, size: int | None = None) -> int:
+        """As FileIO."""
+        with self._disk._lock:
+            done = super().truncate(size)
+            self._disk.ops.append(Op("truncate", self._number, offset=done))
+        return done
+
+
+def _contents(root: Path) -> dict[str, bytes | None]:
+    return {
+        str(path.relative_to(root)): None if path.is_dir() else path.read_bytes() for path in sorted(root.rglob("*"))
+    }
+
+
+def _replay(ops: list[Op]) -> tuple[dict[int, _File], dict[str, list[Op]], dict[str, int | None]]:
+    """Files, what is pending in each folder, and the names that are there for sure (None: a folder)."""
+    files: dict[int, _File] = {}
+    pending: dict[str, list[Op]] = {}
+    names: dict[str, int | None] = {}
+    for op in ops:
+        if op.kind in ("write", "truncate"):
+            files.setdefault(op.inode, _File()).pending.append(op)
+        elif op.kind == "sync":
+            file = files.setdefault(op.inode, _File())
+            for one in file.pending:
+                _apply(file.synced, one)
+            file.pending.clear()
+        elif op.kind == "sync-folder":
+            for one in pending.pop("" if op.path == "." else op.path, []):
+                _name(names, one)
+        elif op.kind != "note":
+            folder = os.path.dirname(op.to or op.path)  # noqa: PTH120
+            pending.setdefault(folder, []).append(op)
+    return files, pending, names
+
+
+def _apply(content: bytearray, op: Op) -> None:
+    if op.kind == "truncate":
+        del content[op.offset :]
+        content.extend(bytes(op.offset - len(content)))
+        return
+    if len(content) < op.offset:
+        content.extend(bytes(op.offset - len(content)))
+    content[op.offset : op.offset + len(op.data)] = op.data
+
+
+def _name(names: dict[str, int | None], op: Op) -> None:
+    if op.kind == "link":
+        names[op.path] = op.inode
+    elif op.kind == "folder":
+        names[op.path] = None
+    elif op.kind == "unlink":
+        names.pop(op.path, None)
+    elif op.kind == "rename":
+        names.pop(op.path, None)
+        names[op.to] = op.inode
+
+
+def _tree(
+    files: dict[int, _File],
+    pending: dict[str, list[Op]],
+    names: dict[str, int | None],
+    *,
+    keep: Keep,
+    chance: random.Random,
+) -> dict[str, bytes | None]:
+    """The names with their contents, where of what was not synced nothing, all, or anything is kept."""
+    there = dict(names)
+    for ops in pending.values():
+        for op in ops:
+            if keep == "all" or (keep == "some" and chance.random() < 0.5):
+                _name(there, op)
+    tree: dict[str, bytes | None] = {}
+    for path, inode in there.items():
+        parents = [str(parent) for parent in Path(path).parents if str(parent) != "."]
+        if all(parent in there for parent in parents):  # in a folder that is not there, nothing is
+            tree[path] = None if inode is None else _survived(files.get(inode, _File()), keep, chance)
+    return tree
+
+
+def _survived(file: _File, keep: Keep, chance: random.Random) -> bytes:
+    content = bytearray(file.synced)
+    if keep == "nothing":
+        return bytes(content)
+    for op in file.pending:
+        if op.kind == "truncate" or keep == "all":
+            if keep == "all" or chance.random() < 0.5:
+                _apply(content, op)
+            continue
+        for start, end in _sectors(op.offset, op.offset + len(op.data)):
+            if chance.random() < 0.5:
+                _apply(content, Op("write", offset=start, data=op.data[start - op.offset : end - op.offset]))
+    if keep == "some" and file.pending and chance.random() < 0.25:  # the size came to the disk, and more data did not
+        last = file.pending[-1]
+        content.extend(bytes(max(0, last.offset + len(last.data) - len(content))))
+    return bytes(content)
+
+
+def _sectors(start: int, end: int) -> Iterator[tuple[int, int]]:
+    while start < end:
+        edge = min(end, (start // _SECTOR + 1) * _SECTOR)
+        yield start, edge
+        start = edge
