@@ -26,19 +26,14 @@ def write_index(drive_dir: Path, index: IncidentIndex) -> None:
             os.fsync(file.fileno())
         temporary.replace(drive_dir / INDEX_NAME)
     except OSError:
-        clean(drive_dir)
+        with contextlib.suppress(OSError):  # the room that it takes is missing elsewhere
+            temporary.unlink()
         raise
     folder = os.open(drive_dir, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def clean(drive_dir: Path) -> None:
-    """Take away what a writer left that died while it wrote."""
-    with contextlib.suppress(OSError):
-        (drive_dir / _TEMPORARY).unlink()
 
 
 def read_index(drive_dir: Path) -> IncidentIndex | None:

@@ -11,7 +11,7 @@ from runtime.contracts.incident import Incident, IncidentIndex, Mark, Marked, Tr
 from runtime.contracts.topics import INCIDENT, TRIGGER, Topic
 from runtime.contracts.units import NS_PER_S
 from runtime.incident import windows
-from runtime.incident.index import clean, read_index, write_index
+from runtime.incident.index import read_index, write_index
 from runtime.incident.triggers import WATCHED, Moment, Watch, watch
 from runtime.incident.windows import KEPT_MARKS, Incidents, Margin, Span
 from runtime.record.reading import read_messages
@@ -48,7 +48,6 @@ class IncidentKeeper:
         self._over = False
         self.pinned: frozenset[int] = frozenset()
         self.damage = ""
-        clean(drive_dir)
         if store.recovered is not None:
             self._take_up(store.recovered.files)
 

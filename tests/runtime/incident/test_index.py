@@ -9,7 +9,7 @@ import pytest
 
 from runtime.contracts.errors import RecordError
 from runtime.contracts.incident import INDEX_NAME, Incident, IncidentIndex, Trigger
-from runtime.incident.index import clean, read_index, write_index
+from runtime.incident.index import read_index, write_index
 
 INDEX = IncidentIndex(
     "drive",
@@ -69,11 +69,3 @@ def test_bytes_that_are_no_list_are_named(data: bytes, tmp_path: Path) -> None:
     (tmp_path / INDEX_NAME).write_bytes(data)
     with pytest.raises(RecordError, match=INDEX_NAME):
         read_index(tmp_path)
-
-
-def test_what_a_writer_left_that_died_is_taken_away(tmp_path: Path) -> None:
-    write_index(tmp_path, INDEX)
-    (tmp_path / f"{INDEX_NAME}.tmp").write_bytes(b"half of")
-    clean(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [INDEX_NAME]
-    clean(tmp_path)
