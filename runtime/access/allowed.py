@@ -26,7 +26,7 @@ _KEPT = Kept("list of who may connect", "others could enter themselves", AccessE
 class AllowedClient(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who may connect: a name for people, a role, and the public half of its pair in Z85."""
 
-    name: Annotated[str, Meta(pattern=rf"^{NAME.pattern}$")]
+    name: Annotated[str, Meta(pattern=rf"\A{NAME.pattern}\Z")]
     role: Role
     public_key: str
 

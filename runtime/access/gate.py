@@ -26,6 +26,7 @@ from runtime.contracts.clock import Clock, SystemClock
 from runtime.contracts.units import NS_PER_MS
 
 _HANDSHAKE_MS = 10_000
+_SETTLED_MS = _HANDSHAKE_MS + 1000  # from the accepting until what became of it was told
 _LIST_PERIOD_MS = 500
 _WATCHED = zmq.EVENT_ACCEPTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 
@@ -109,7 +110,7 @@ class Gate:
         served = socket.get_string(zmq.LAST_ENDPOINT)
         keys = self._access.allowed.keys(door)
         with self._lock:
-            self._watched.append(_Watched(door, served, monitor, Attempts(2 * _HANDSHAKE_MS * NS_PER_MS), keys))
+            self._watched.append(_Watched(door, served, monitor, Attempts(_SETTLED_MS * NS_PER_MS), keys))
         self._control.send(b"look")
 
     def close(self, linger_ms: int = 0) -> None:

@@ -36,6 +36,15 @@ def test_a_refused_one_beside_one_that_got_in_is_counted_at_the_latest_when_hand
     assert attempts.refused(SETTLED_NS + 1) == 1
 
 
+def test_a_refused_one_is_counted_at_once_where_nobody_got_in_meanwhile() -> None:
+    attempts = Attempts(SETTLED_NS)
+    attempts.accepted(5, 0)
+    attempts.succeeded()
+    attempts.accepted(6, 1)
+    attempts.ended(6)
+    assert attempts.refused(1) == 1, "5 is as fresh, but nothing succeeded while 6 was there"
+
+
 def test_a_descriptor_that_comes_again_ended_before() -> None:
     attempts = Attempts(SETTLED_NS)
     attempts.accepted(5, 0)

@@ -12,6 +12,7 @@ import pytest
 import zmq
 from msgspec.structs import replace
 
+from review.turned_away import turned_away
 from runtime.access.allowed import AllowedClient, allow
 from runtime.access.keys import ConnectionKey, Credentials, new_pair, server_key
 from runtime.access.roles import Role
@@ -102,6 +103,50 @@ def test_another_driver_s_garbage_replays_and_sets_ahead_of_their_turn_are_count
     assert last.malformed == GARBAGE + 3
     assert last.misplaced >= 2
     assert last.refused == 0
+
+
+def test_what_was_counted_before_the_recorder_died_counts_with_what_came_after(plan: RunPlan) -> None:
+    with RecorderProcess(plan) as recorder, Driver(plan) as driver:
+        with dealer(plan.link, enter(plan, "driver")) as hostile:
+            driver.frame_in_lockstep()
+            until(lambda: all_acknowledged(driver))
+            hostile.send_multipart([b"a", b"b"])
+            hostile.send_multipart([b"a", b"b"])
+            until(lambda: drives_on_until_told(driver, plan, 2))
+            recorder.kill_and_restart()
+            driver.frame_in_lockstep()
+            until(lambda: all_acknowledged(driver))
+            hostile.send_multipart([b"a", b"b"])
+            until(lambda: drives_on_until_told(driver, plan, 1))
+        assert driver.sender.finish(PATIENCE_S) is None
+        assert recorder.end() == 0
+    assert turned_away(open_drive(Path(plan.drive_dir))).malformed == 3
+
+
+def drives_on_until_told(driver: Driver, plan: RunPlan, malformed: int) -> bool:
+    """Go on with a frame; whether the newest account in the record tells that many. A set stands behind it then."""
+    accounts = [message.decode() for message in open_drive(Path(plan.drive_dir)).messages(HEALTH)]
+    driver.frame_in_lockstep()
+    until(lambda: all_acknowledged(driver))
+    return bool(accounts) and accounts[-1].malformed == malformed
+
+
+def test_without_keys_on_loopback_everybody_can_listen(tmp_path: Path) -> None:
+    record = RecordConfig(sync_ms=5.0, credit=8, picture_slots=8)
+    plan = a_plan(tmp_path / "drive", record, replace(over_tcp(), curve=False))
+    assert plan.clients == ()
+    with RecorderProcess(plan) as recorder, Driver(plan) as driver:
+        listener = Subscriber([plan.pictures], queue=100)
+
+        def hears() -> bool:
+            driver.frame_in_lockstep()
+            return listener.receive(5) is not None
+
+        until(hears)
+        listener.close()
+        assert driver.sender.finish(PATIENCE_S) is None
+        assert recorder.end() == 0
+    shutil.rmtree(plan.run_dir)
 
 
 def test_a_set_beyond_the_links_bound_cuts_off_who_sends_it_and_nobody_else(plan: RunPlan) -> None:

@@ -17,6 +17,7 @@ from runtime.access.allowed import AllowedClient, allow
 from runtime.access.keys import ConnectionKey, ensure_server_key, new_pair
 from runtime.access.roles import Role
 from runtime.bus.publisher import Subscriber
+from runtime.commands.run import describe
 from runtime.contracts.clock import SystemClock
 from runtime.contracts.config import BusConfig, Config, RecordConfig, dump_config
 from runtime.contracts.errors import LinkError
@@ -24,6 +25,7 @@ from runtime.contracts.messages import Health
 from runtime.contracts.topics import HEALTH
 from runtime.incident.marks import send_mark
 from runtime.record.drive import open_drive
+from runtime.supervise.launch import DriveSummary
 from tests.runtime.access.strangers import credentials, is_let_in, send_raw, until
 from tests.runtime.record.recording import over_tcp
 
@@ -105,6 +107,7 @@ def test_a_drive_over_tcp_is_recorded_seen_by_who_may_see_it_and_tells_of_strang
     assert (told.refused, told.malformed) == (summary["refused"], 0)
     processes = {message.decode().process for message in open_drive(Path(summary["drive"])).messages(HEALTH)}
     assert processes == {"drive", "recorder"}
+    assert f"refused   {told.refused} connection(s)" in describe(DriveSummary(**summary))
     verify = [
         sys.executable,
         "-m",
@@ -117,9 +120,10 @@ def test_a_drive_over_tcp_is_recorded_seen_by_who_may_see_it_and_tells_of_strang
     assert subprocess.run(verify, check=False, stdout=subprocess.DEVNULL).returncode == 0
 
 
-def test_a_run_whose_list_cannot_be_trusted_does_not_begin(vehicle: Vehicle, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["connections.json", "connection.key"])
+def test_a_run_whose_keys_or_list_others_can_read_does_not_begin(name: str, vehicle: Vehicle, tmp_path: Path) -> None:
     vehicle.enter("viewer")
-    (vehicle.key_dir / "connections.json").chmod(0o644)
+    (vehicle.key_dir / name).chmod(0o644)
     running = vehicle.start(tmp_path)
     try:
         assert running.wait(60) == 2
