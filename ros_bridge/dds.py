@@ -38,6 +38,7 @@ _LEAST_KEPT = (
     16  # of a listener's own queue, which nobody else sees: a burst that comes while its thread waits its turn
 )
 _IDLE_S = 0.1  # how long the receiving thread may sleep beyond `close`
+_HANG_S = 2.0
 _AT_ONCE = 32  # samples taken from one reader before the others have their turn
 _PRIMITIVES: dict[str, Any] = {
     "B": types.uint8,
@@ -69,12 +70,13 @@ class DdsTransport:
     def __init__(self, domain: int = 0, *, sim_time: bool = False) -> None:
         try:
             _configure(domain)
-            self._participant = DomainParticipant(domain)
+            self._participant: Any = DomainParticipant(domain)
         except DDSException as error:
             raise LinkError(f"no DDS participant on domain {domain}: {error}; is CYCLONEDDS_URI right?") from error
-        self._builtin = BuiltinDataReader(self._participant, BuiltinTopicDcpsPublication)
-        self._waiting = WaitSet(self._participant)
+        self._builtin: Any = BuiltinDataReader(self._participant, BuiltinTopicDcpsPublication)
+        self._waiting: Any = WaitSet(self._participant)
         self._inbound: list[_Inbound] = []
+        self._outbound: list[_Outbound] = []  # cyclonedds ends a writer that nobody holds
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._clock_ns: int | None = 0 if sim_time else None
@@ -94,7 +96,8 @@ class DdsTransport:
 
     def advertise(self, topic: str, kind: type[Message], quality: Quality) -> Publication:
         """See Transport."""
-        return _Outbound(self._participant, topic, kind, quality)
+        self._outbound.append(_Outbound(self._participant, topic, kind, quality))
+        return self._outbound[-1]
 
     def publishers(self, topic: str) -> tuple[str, ...]:
         """See Transport."""
@@ -109,8 +112,20 @@ class DdsTransport:
     def close(self) -> None:
         """See Transport."""
         self._closed.set()
-        if self._thread is not threading.current_thread():
-            self._thread.join(2.0)
+        if self._thread is threading.current_thread():
+            return
+        self._thread.join(_HANG_S)
+        if self._thread.is_alive():  # in a callback that hangs: what it uses stays
+            return
+        with self._lock:
+            for inbound in self._inbound:
+                inbound.leave()
+            for outbound in self._outbound:
+                outbound.leave()
+            self._inbound.clear()
+            self._outbound.clear()
+            # cyclonedds ends what nobody holds any more.
+            self._waiting = self._builtin = self._participant = None
 
     def _on_clock(self, received: Received) -> None:
         if isinstance(received.message, Clock):
@@ -147,11 +162,14 @@ class _Inbound:
         try:
             dds_topic = Topic(participant, dds_topic_name(topic), dds_type(kind), qos=qos_of(quality))
             kept = replace(quality, depth=max(quality.depth, _LEAST_KEPT))
-            self._reader = DataReader(participant, dds_topic, qos=qos_of(kept), listener=listener)
+            self._reader: Any = DataReader(participant, dds_topic, qos=qos_of(kept), listener=listener)
         except DDSException as error:
             raise LinkError(f"{topic} cannot be listened to as {kind.ROS_TYPE}: {error}") from error
         everything = ViewState.Any | InstanceState.Any | SampleState.NotRead
-        self.condition = ReadCondition(self._reader, everything)
+        self.condition: Any = ReadCondition(self._reader, everything)
+
+    def leave(self) -> None:
+        self.condition = self._reader = None
 
     def deliver(self) -> None:
         for sample in self._reader.take(N=_AT_ONCE, condition=self.condition):
@@ -178,16 +196,21 @@ class _Outbound:
         self._type = dds_type(kind)
         try:
             dds_topic = Topic(participant, dds_topic_name(topic), self._type, qos=qos_of(quality))
-            self._writer = DataWriter(participant, dds_topic, qos=qos_of(quality))
+            self._writer: Any = DataWriter(participant, dds_topic, qos=qos_of(quality))
         except DDSException as error:
             raise LinkError(f"{topic} cannot be published as {kind.ROS_TYPE}: {error}") from error
 
+    def leave(self) -> None:
+        self._writer = None
+
     def listeners(self) -> int:
-        return len(self._writer.get_matched_subscriptions())
+        return 0 if self._writer is None else len(self._writer.get_matched_subscriptions())
 
     def publish(self, message: Message) -> None:
         if not isinstance(message, self._kind):
             raise LinkError(f"{self._topic} carries {self._kind.ROS_TYPE}, and was given {type(message).__name__}")
+        if self._writer is None:
+            raise LinkError(f"{self._topic}: the network was left; nothing more is published")
         try:
             self._writer.write(_carrying(self._type, cdr.encode(message)))
         except DDSException as error:
