@@ -28,7 +28,8 @@ import numpy as np
 
 from benchmarks.machine import machine, today
 from ros_bridge import cdr
-from ros_bridge.dds import DdsTransport, dds_type
+from ros_bridge.dds import DdsTransport
+from ros_bridge.dds_types import dds_type
 from ros_bridge.messages import (
     CompressedImage,
     Header,

@@ -1,8 +1,6 @@
 """A participant on DDS that speaks to ROS 2 nodes without ROS: cyclonedds, with version 1 of CDR as ROS 2 uses it.
 
-ROS lays a topic `/a/b` on the DDS topic `rt/a/b` and a type `p/msg/T` on `p::msg::dds_::T_`. Bytes are ours
-(`ros_bridge.cdr`): cyclonedds's own code takes hundreds of times as long for a raw picture. It is told
-the true fields all the same, since participants compare them before they talk.
+ROS lays a topic `/a/b` on the DDS topic `rt/a/b` and a type `p/msg/T` on `p::msg::dds_::T_`.
 """
 
 from __future__ import annotations
@@ -13,12 +11,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, get_args, get_origin, get_type_hints
+from typing import Any
 
 from cyclonedds.builtin import BuiltinDataReader, BuiltinTopicDcpsPublication
 from cyclonedds.core import DDSException, InstanceState, Listener, ReadCondition, SampleState, ViewState, WaitSet
 from cyclonedds.domain import Domain, DomainParticipant
-from cyclonedds.idl import make_idl_struct, types
 from cyclonedds.pub import DataWriter
 from cyclonedds.qos import Policy, Qos
 from cyclonedds.sub import DataReader
@@ -26,7 +23,8 @@ from cyclonedds.topic import Topic
 from cyclonedds.util import duration
 
 from ros_bridge import cdr
-from ros_bridge.messages import Clock, M, Message, Primitive
+from ros_bridge.dds_types import carrying, dds_type, ros_type
+from ros_bridge.messages import Clock, M, Message
 from ros_bridge.transport import Publication, Quality, Received
 from runtime.contracts.errors import LinkError, SourceError
 
@@ -40,19 +38,6 @@ _LEAST_KEPT = (
 _IDLE_S = 0.1  # how long the receiving thread may sleep beyond `close`
 _HANG_S = 2.0
 _AT_ONCE = 32  # samples taken from one reader before the others have their turn
-_PRIMITIVES: dict[str, Any] = {
-    "B": types.uint8,
-    "i": types.int32,
-    "I": types.uint32,
-    "f": types.float32,
-    "d": types.float64,
-}
-
-
-# Made generic by a metaclass, which type checkers do not see.
-_ARRAY: Any = types.array
-_SEQUENCE: Any = types.sequence
-_TYPES: dict[type[Message], Any] = {}
 _DOMAINS: dict[int, Domain] = {}
 _CONFIGURING = threading.Lock()
 
@@ -212,7 +197,7 @@ class _Outbound:
         if self._writer is None:
             raise LinkError(f"{self._topic}: the network was left; nothing more is published")
         try:
-            self._writer.write(_carrying(self._type, cdr.encode(message)))
+            self._writer.write(carrying(self._type, cdr.encode(message)))
         except DDSException as error:
             raise LinkError(f"{self._topic}: DDS did not take a {self._kind.ROS_TYPE}: {error}") from error
 
@@ -230,18 +215,6 @@ def dds_topic_name(topic: str) -> str:
     if not _TOPIC.fullmatch(topic):
         raise LinkError(f"{topic!r} is no full name of a ROS topic; write it like /camera/image_raw")
     return f"rt{topic}"
-
-
-def dds_type_name(type_name: str) -> str:
-    """`sensor_msgs/msg/Image` as DDS writes it."""
-    package, _, name = type_name.split("/")
-    return f"{package}::msg::dds_::{name}_"
-
-
-def ros_type(type_name: str) -> str:
-    """A DDS type name as ROS writes it; one that is none of ROS's stays as it is."""
-    match = re.fullmatch(r"(\w+)::msg::dds_::(\w+)_", type_name)
-    return f"{match.group(1)}/msg/{match.group(2)}" if match else type_name
 
 
 def qos_of(quality: Quality) -> Qos:
@@ -265,38 +238,3 @@ def qos_of(quality: Quality) -> Qos:
             )
         )
     return Qos(*policies)
-
-
-def dds_type(kind: type[Message]) -> Any:
-    """cyclonedds' type of a message: its name and fields for the handshake; its instances carry bytes (`payload`) that
-    are written already, or not yet read.
-    """
-    if kind in _TYPES:
-        return _TYPES[kind]
-    hints = get_type_hints(kind, include_extras=True)
-    fields = {name: _field(hint) for name, hint in hints.items() if get_origin(hint) is not ClassVar}
-    described: Any = make_idl_struct(kind.__name__, dds_type_name(kind.ROS_TYPE), fields)
-    described.serialize = lambda sample, **_version: sample.payload
-    described.deserialize = staticmethod(lambda data, **_version: _carrying(described, data))
-    _TYPES[kind] = described
-    return described
-
-
-def _carrying(described: Any, payload: bytes) -> Any:
-    sample = described.__new__(described)
-    sample.payload = payload
-    return sample
-
-
-def _field(hint: Any) -> Any:
-    if get_origin(hint) is Annotated:
-        layout = get_args(hint)[1]
-        number = _PRIMITIVES[layout.code]
-        return number if isinstance(layout, Primitive) else _ARRAY[number, layout.length]
-    if hint is str:
-        return str
-    if hint is bytes:
-        return _SEQUENCE[types.uint8]
-    if get_origin(hint) is tuple:
-        return _SEQUENCE[dds_type(get_args(hint)[0])]
-    return dds_type(hint)

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ros_bridge import cdr
-from ros_bridge.dds import DdsTransport, dds_topic_name, dds_type, dds_type_name, ros_type
+from ros_bridge.dds import DdsTransport, dds_topic_name
+from ros_bridge.dds_types import dds_type, dds_type_name, ros_type
 from ros_bridge.messages import TOP_LEVEL, Clock, CompressedImage, Header, Image, Message, String, time_of
 from ros_bridge.source import open_source
 from ros_bridge.transport import SENSOR_DATA, STATIC, SYSTEM_DEFAULT, Quality, Received
