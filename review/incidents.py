@@ -64,9 +64,9 @@ def listed_incidents(drive: Drive) -> tuple[tuple[Incident, ...], str]:
     """The incidents in the order of their time, and why they are not those of the list, "" where they are."""
     try:
         index = read_index(drive.path)
-        if index is not None:
+        if index is not None and index.drive_id == drive.header.drive_id:
             return index.incidents, ""
-        note = f"{INDEX_NAME} is not there"
+        note = f"{INDEX_NAME} is " + ("not there" if index is None else f"the drive {index.drive_id}'s")
     except RecordError as error:
         note = str(error)
     counts = {topic.topic: topic.count for topic in drive.topics()}

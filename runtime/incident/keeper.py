@@ -56,6 +56,11 @@ class IncidentKeeper:
         """All of them, in the order of their time."""
         return self._incidents
 
+    @property
+    def any_open(self) -> bool:
+        """Whether one may still grow."""
+        return any(one.open for one in self._incidents)
+
     def observe(self, topic: Topic, data: bytes, moment: Moment) -> None:
         """Look at a message that is being recorded. Raises RecordError on bytes that are none of its topic."""
         if topic in WATCHED:

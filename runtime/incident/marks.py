@@ -28,6 +28,7 @@ _LARGEST_MESSAGE_BYTES = 1024 * 1024  # beyond it ZeroMQ cuts the connection
 _BATCH = 16  # marks that are synced together; the recorder's other work comes in between
 _QUEUE = 64  # of one sender
 _AGAIN_MS = 500
+_KEYS_HINT = "; does it run? Over tcp it asks for a key: --vehicle PUBLIC --client NAME"
 
 _ENCODER = msgspec.msgpack.Encoder()
 _MARK = msgspec.msgpack.Decoder(Mark)
@@ -144,7 +145,7 @@ def send_mark(
         context.destroy(linger=0)
     raise LinkError(
         f"no recorder answered on {endpoint} in {timeout_s:g} s: the moment may not be marked"
-        + ("; does it run, and is this key on its list as a marker?" if credentials is not None else "")
+        + ("; does it run, and is this key on its list as a marker?" if credentials is not None else _KEYS_HINT)
     )
 
 

@@ -65,7 +65,7 @@ def test_where_the_list_is_gone_the_record_tells_and_that_is_said(braking: Path)
     path = braking / INDEX_NAME
     kept = path.read_bytes()
     try:
-        for damage in (b"", kept[: len(kept) // 2]):
+        for damage in (b"", kept[: len(kept) // 2], kept.replace(braking.name.encode(), b"another")):
             path.write_bytes(damage)
             again, note = listed_incidents(drive)
             assert again == listed

@@ -19,9 +19,12 @@ from review.verify.drive import verify_drive
 from runtime.bus.publisher import Subscriber
 from runtime.contracts.config import IncidentConfig, RecordConfig
 from runtime.contracts.incident import INDEX_NAME, Incident, Trigger
-from runtime.contracts.topics import INCIDENT, TRIGGER
-from runtime.incident.index import read_index
+from runtime.contracts.link import Payload
+from runtime.contracts.messages import Closing
+from runtime.contracts.topics import CLOSING, INCIDENT, TRIGGER
+from runtime.incident.index import read_index, write_index
 from runtime.record.drive import open_drive
+from runtime.record.recover import take_up
 from runtime.seal.keys import default_key_dir, ensure_key
 from runtime.supervise.plan import RunPlan, write_plan
 from tests.runtime.record.recording import PATIENCE_S, PERIOD_NS, Driver, RecorderProcess, a_plan
@@ -135,6 +138,28 @@ def test_a_drive_whose_processes_are_all_killed_has_an_incident_around_its_end(p
     assert index is not None
     assert not index.incidents[0].open
     assert_pinned(plan, index.incidents[0])
+    assert_intact(plan)
+
+
+def test_what_was_still_open_when_the_recorder_died_after_the_last_segment_is_closed_by_who_takes_it_up(
+    plan: RunPlan,
+) -> None:
+    folder = Path(plan.drive_dir)
+    with RecorderProcess(plan) as recorder, Driver(plan) as driver:
+        drive_on(driver, 20)
+        assert mark("--run", plan.run_dir)[0] == 0
+        closing = Closing(plan.drive_id, 20, 20, 0, 0, "the source ended")
+        driver.sender.hand_over((Payload(CLOSING.name, -1, 0, 0, CLOSING.encode(closing)),), t_source_ns=20 * PERIOD_NS)
+        assert driver.sender.finish(PATIENCE_S) is None
+        assert recorder.end() == 0
+    index = read_index(folder)
+    assert index is not None
+    write_index(folder, replace(index, incidents=tuple(replace(one, open=True) for one in index.incidents)))
+    next(folder.glob("closing-*")).unlink()
+    assert take_up(folder, config=plan.config).outcome == "recovered"
+    index = read_index(folder)
+    assert index is not None
+    assert [one.open for one in index.incidents] == [False]
     assert_intact(plan)
 
 
