@@ -5,19 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
 
 from review.incidents import listed_incidents
 from review.reopen import find_drive, recorded_config, recorded_manifest, recorded_plan
 from review.turned_away import turned_away
+from review.verify.moment import utc
 from runtime.access.account import SocketCounts
 from runtime.contracts.engine import EngineFingerprint
 from runtime.contracts.errors import SealError, SightlineError
 from runtime.contracts.messages import Event, Gap
 from runtime.contracts.topics import EVENT, LEDGER, STORED
-from runtime.contracts.units import NS_PER_S
 from runtime.record.completeness import lacks
 from runtime.record.deleted import DeletedSegment
 from runtime.record.drive import Drive, TopicSummary, open_drive
@@ -144,13 +143,6 @@ def info(path: Path) -> DriveInfo:
         turned_away=turned_away(drive),
         not_as_it_drove=tuple(_changed(drive)),
     )
-
-
-def utc(utc_ns: int) -> str:
-    """ISO 8601 to the millisecond, `2026-11-23T21:15:00.123Z`."""
-    seconds, rest = divmod(utc_ns, NS_PER_S)
-    moment = datetime.fromtimestamp(seconds, tz=timezone.utc)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest // 1_000_000:03d}Z"
 
 
 def _ledger(drive: Drive) -> LedgerInfo:

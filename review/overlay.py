@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 
 from review.drawing import Moment, Setting, draw, full_size, size_of
-from review.info import utc
 from review.pictures import PictureDecoder, decoder_at, first_shape
 from review.reopen import find_drive, recorded_config, recorded_manifest
 from review.scales import extremes, map_of
+from review.verify.moment import utc
 from runtime.contracts.errors import RecordError, UsageError
 from runtime.contracts.model import ImageInput, Manifest
 from runtime.contracts.topics import ATTRIBUTION, DECISION, LEDGER, PICTURE, TRUTH, VEHICLE, VIDEO

@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from review.info import utc
 from review.verify.custody import CustodyLine, custody_bytes, line_sha256, parse_custody
 from review.verify.manifest import CUSTODY_NAME, MANIFEST_NAME
+from review.verify.moment import utc
 from review.verify.unpack import opened
 from runtime.contracts.errors import RecordError, UsageError
 from runtime.seal.statement import printable
@@ -50,12 +50,10 @@ def add_line(path: Path, what: str, by: str, note: str) -> CustodyReport:
     if found.wrong:
         raise RecordError(f"the custody log of {path} does not hold ({found.wrong[0]}); nothing is added to it")
     last = found.lines[-1]
-    now_ns = time.time_ns()
-    if now_ns < last.utc_ns:
-        raise RecordError(f"this machine's clock says {utc(now_ns)}, and the log's last line {last.utc}; set it right")
-    line = CustodyLine(
-        now_ns, utc(now_ns), printable(by), printable(what), printable(note), last.manifest_sha256, line_sha256(last)
-    )
+    now = utc(time.time_ns())
+    if now < last.utc:
+        raise RecordError(f"this machine's clock says {now}, and the log's last line {last.utc}; set it right")
+    line = CustodyLine(now, printable(by), printable(what), printable(note), last.manifest_sha256, line_sha256(last))
     with opened(path) as one:
         try:
             with (one.folder / CUSTODY_NAME).open("ab") as file:

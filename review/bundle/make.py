@@ -15,8 +15,7 @@ from pathlib import Path
 from review.bundle.choice import Request, choose
 from review.bundle.cut import kept_places, sealed_leaves, write_cut
 from review.bundle.readme import readme
-from review.info import utc
-from review.verify.account import PartAccount
+from review.verify.account import BundleAccount
 from review.verify.bundle import verify_bundle
 from review.verify.custody import CustodyLine, custody_bytes, line_sha256
 from review.verify.find import find_sealed
@@ -30,6 +29,7 @@ from review.verify.manifest import (
     Manifest,
     manifest_bytes,
 )
+from review.verify.moment import utc
 from review.verify.plain_file import hash_plain, is_plain
 from review.verify.report import Finding, Verification
 from review.verify.standalone import write_standalone
@@ -61,12 +61,9 @@ class BundleReport:
 
     bundle: str
     drive_id: str
-    asked: str
-    parts: tuple[PartAccount, ...]
-    files_left_out: tuple[str, ...]
+    account: BundleAccount
     size_bytes: int
     manifest_sha256: str
-    custody_head: str
     head: str
     findings: tuple[Finding, ...]
 
@@ -124,12 +121,9 @@ def make_bundle(
     return BundleReport(
         bundle=str(target),
         drive_id=drive_id,
-        asked=asked.words,
-        parts=found.bundle.parts,
-        files_left_out=found.bundle.files_left_out,
+        account=found.bundle,
         size_bytes=size_bytes,
         manifest_sha256=found.bundle.custody[-1].manifest_sha256,
-        custody_head=found.bundle.custody_head,
         head=found.head,
         findings=found.findings,
     )
@@ -215,8 +209,7 @@ def _describe(folder: Path, drive_id: str, asked: Asked, by: str, note: str) -> 
 def _sign_off(folder: Path, manifest: Manifest, by: str, note: str) -> CustodyLine:
     data = manifest_bytes(manifest)
     (folder / MANIFEST_NAME).write_bytes(data)
-    now_ns = time.time_ns()
-    line = CustodyLine(now_ns, utc(now_ns), by, "made", note, hashlib.sha256(data).hexdigest(), "")
+    line = CustodyLine(utc(time.time_ns()), by, "made", note, hashlib.sha256(data).hexdigest(), "")
     (folder / CUSTODY_NAME).write_bytes(custody_bytes(line))
     return line
 

@@ -6,9 +6,9 @@ import fnmatch
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from review.info import utc
 from review.verify.account import BundleAccount, PartAccount
 from review.verify.manifest import CUSTODY_NAME, MANIFEST_NAME, VERIFIER_NAME
+from review.verify.moment import utc
 from runtime.seal.statement import printable
 
 _WIDTH = 100

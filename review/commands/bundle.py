@@ -85,8 +85,8 @@ def _words(report: BundleReport) -> str:
     return "\n".join(
         [
             f"bundle     {report.bundle} ({report.size_bytes / 1e6:.1f} MB)",
-            *bundle_words(report.asked, report.parts, report.files_left_out),
-            f"custody    {report.custody_head}: keep it, and nobody can change the log's lines up to here unseen",
+            *bundle_words(report.account),
+            f"custody    {report.account.custody_head}: keep it, and nobody changes the log up to here unseen",
             f"head       {report.head}",
             *(f"NOT INTACT {one}" for one in report.findings),
             f"next       sightline verify {report.bundle} --key signing.pub",

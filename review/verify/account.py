@@ -53,7 +53,9 @@ class PartAccount:
 class BundleAccount:
     """A bundle, as far as it is more than its drive's part."""
 
-    asked: str  # in words; "": its manifest does not tell
+    asked: str  # in its maker's words; "": its manifest does not tell
+    segments: tuple[int, ...]  # those that were asked for
+    without_topics: tuple[str, ...]
     from_log_time_ns: int | None
     to_log_time_ns: int | None
     without_people: bool

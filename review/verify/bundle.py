@@ -51,6 +51,8 @@ def verify_bundle(
         messages=sum(one.kept for one in handed.accounts),
         bundle=BundleAccount(
             asked="" if asked is None else asked.words,
+            segments=() if asked is None else asked.segments,
+            without_topics=() if asked is None else asked.without_topics,
             from_log_time_ns=None if asked is None else asked.from_log_time_ns,
             to_log_time_ns=None if asked is None else asked.to_log_time_ns,
             without_people=asked is not None and asked.without_people,
@@ -87,14 +89,17 @@ def _files(folder: Path, manifest: Manifest) -> Iterator[Finding]:
 
 def _entries(folder: Path) -> Iterator[Path]:
     """Everything in the folder that is no folder itself; a link to one is not followed."""
-    try:
-        for path in sorted(folder.iterdir()):
-            if path.is_dir() and not path.is_symlink():
-                yield from _entries(path)
-            else:
-                yield path
-    except OSError as error:
-        raise RecordError(f"{folder} cannot be read: {error.strerror}") from error
+    waiting = [folder]
+    while waiting:
+        current = waiting.pop()
+        try:
+            for path in current.iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    waiting.append(path)
+                else:
+                    yield path
+        except OSError as error:
+            raise RecordError(f"{current} cannot be read: {error.strerror}") from error
 
 
 def _custody(folder: Path, manifest: bytes) -> tuple[tuple[CustodyLine, ...], list[Finding]]:

@@ -18,9 +18,8 @@ from runtime.seal.part_file import KeptMessage
 from runtime.seal.statement import SegmentSeal, printable
 
 MARK_TOPIC = "/ledger/stored"
-_ONCE_A_SET = re.compile(
-    r"/camera/[^/]+/(image|video)|/model/(input|output)|/vehicle/state|/decision|/attribution|/truth"
-)
+_PICTURE = re.compile(r"/camera/[^/]+/(image|video)")
+_ONCE_A_SET = re.compile(rf"{_PICTURE.pattern}|/model/(input|output)|/vehicle/state|/decision|/attribution|/truth")
 """Topics of which a recorder writes one message at most into each frame's set, and none into others."""
 _HOLES_TOLD = 1000
 
@@ -79,8 +78,17 @@ def withheld(seal: SegmentSeal, account: PartAccount, asked: Asked | None, file:
         if held > 0:
             text = f"the bundle says that {printable(topic)} was left out, and {held} messages of it are here"
             yield Finding("manifest-wrong", file, text, segment=seal.segment, topic=printable(topic))
+    if asked.without_people:
+        shown = [topic for topic, count in seal.topics.items() if _is_picture(topic, count, account)]
+        if shown:
+            text = f"the bundle says that it shows nobody, and pictures are here: {', '.join(map(printable, shown))}"
+            yield Finding("manifest-wrong", file, text, segment=seal.segment)
     if account.withheld:
         yield _withheld(seal, account, asked, file)
+
+
+def _is_picture(topic: str, count: int, account: PartAccount) -> bool:
+    return _PICTURE.fullmatch(topic) is not None and account.left_out.get(topic, 0) < count
 
 
 def _withheld(seal: SegmentSeal, account: PartAccount, asked: Asked, file: str) -> Finding:

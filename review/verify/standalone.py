@@ -27,6 +27,7 @@ MODULES = (
     "runtime.seal.proof",
     "runtime.seal.part_file",
     "runtime.seal.part_mcap",
+    "review.verify.moment",
     "review.verify.custody",
     "review.verify.account",
     "review.verify.report",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from review.verify.account import BundleAccount, PartAccount
+from review.verify.moment import utc
 from review.verify.report import Deleted, Verification
 from runtime.seal.statement import printable
 
@@ -62,7 +61,7 @@ def _deleted(found: tuple[Deleted, ...]) -> list[str]:
 
 
 def _bundle(account: BundleAccount) -> list[str]:
-    lines = [f"  {one}" for one in bundle_words(account.asked, account.parts, account.files_left_out)]
+    lines = [f"  {one}" for one in bundle_words(account)]
     lines += [
         f"  custody    {one.utc} {one.what} by {one.by or 'nobody named'}" + (f": {one.note}" if one.note else "")
         for one in account.custody[-_MOST_LINES:]
@@ -70,9 +69,10 @@ def _bundle(account: BundleAccount) -> list[str]:
     return [*lines, f"  custody    its last line is {account.custody_head or 'not there'}"]
 
 
-def bundle_words(asked: str, parts: Sequence[PartAccount], files_left_out: Sequence[str]) -> list[str]:
+def bundle_words(account: BundleAccount) -> list[str]:
     """What a bundle holds of a drive and what it leaves out, line by line."""
-    lines = [f"asked      {asked or 'its manifest does not tell'}"]
+    parts = account.parts
+    lines = [f"asked      {account.asked or 'its manifest does not tell'}", *_limits(account)]
     shown = [one for one in parts if one.handed != "left out"]
     lines += [_segment_words(one) for one in shown[:_MOST_LINES]]
     if len(shown) > _MOST_LINES:
@@ -89,8 +89,21 @@ def bundle_words(asked: str, parts: Sequence[PartAccount], files_left_out: Seque
         for topic, count in one.left_out.items() if one.handed == "part" else ():
             topics[topic] = topics.get(topic, 0) + count
     lines += [f"left out   {count} x {printable(topic)}, of the parts" for topic, count in sorted(topics.items())]
-    lines += [f"left out   the file {name}" for name in files_left_out]
+    lines += [f"left out   the file {name}" for name in account.files_left_out]
     return lines
+
+
+def _limits(account: BundleAccount) -> list[str]:
+    """What the words stand for, which are its maker's."""
+    first, last = account.from_log_time_ns, account.to_log_time_ns
+    more = " …" if len(account.segments) > _MOST_LINES else ""
+    limits = [f"segments {', '.join(map(str, account.segments[:_MOST_LINES])) or 'none'}{more}"]
+    if first is not None or last is not None:
+        begin, end = "its beginning" if first is None else utc(first), "its end" if last is None else utc(last)
+        limits.append(f"sets from {begin} to {end}")
+    if account.without_topics:
+        limits.append(f"without {', '.join(printable(topic) for topic in account.without_topics)}")
+    return [f"that is    {'; '.join(limits)}"] if account.asked else []
 
 
 def _segment_words(one: PartAccount) -> str:

@@ -23,7 +23,7 @@ from runtime.seal.proof import ProofError, proven_root
 PART_FORMAT = "sightline.part.v1"
 PART_SUFFIX, PROOF_SUFFIX = ".part.mcap", ".proof.json"
 BUNDLE_MANIFEST, BUNDLE_DRIVE = "manifest.json", "drive"  # of a bundle: what is in it, and its part of the drive
-LARGEST_PROOF_BYTES = 256 * 1024 * 1024
+LARGEST_PROOF_BYTES = 64 * 1024 * 1024  # half a million messages
 _DIGITS = 20  # of the largest number, 2^64 - 1
 _U64_END = 1 << 64
 

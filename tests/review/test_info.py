@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from review.info import info, utc
+from review.info import info
+from review.verify.moment import utc
 from runtime.commands.main import main
 from runtime.contracts.messages import Disposition
 from runtime.contracts.topics import CLOSING, EVENT, LEDGER, Topic

@@ -63,7 +63,7 @@ class Forger:
         new = Manifest(old.drive_id, old.sightline_version, dataclasses.replace(old.asked, **asked), files)
         data = manifest_bytes(new)
         (self.bundle / MANIFEST_NAME).write_bytes(data)
-        line = CustodyLine(1, "", "forger", "made", "", hashlib.sha256(data).hexdigest(), "")
+        line = CustodyLine("2026-11-24T00:00:00.000Z", "forger", "made", "", hashlib.sha256(data).hexdigest(), "")
         (self.bundle / CUSTODY_NAME).write_bytes(custody_bytes(line))
 
     def rewrite(self, segment: int, change: Callable[[list[PartMessage]], list[PartMessage]]) -> None:

@@ -56,14 +56,26 @@ def test_a_clock_that_runs_behind_writes_no_line(forger: Callable[[Request], For
     held = forger(SMALL)
     path = held.bundle / CUSTODY_NAME
     fields = json.loads(path.read_bytes())
-    fields["utc_ns"] = (1 << 64) - 1
+    fields["utc"] = "9999-12-31T23:59:59.999Z"
     path.write_bytes(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode() + b"\n")
     with pytest.raises(RecordError, match="clock"):
         add_line(held.bundle, "received", "B.", "")
 
 
 def test_a_log_without_end_is_not_gone_through() -> None:
-    assert parse_custody(b"\n" * (17 << 20), "")[1] == ("it is too large for a custody log",)
+    assert parse_custody(b"\n" * (2 << 20), "")[1] == ("it is too large for a custody log",)
+
+
+def test_a_line_whose_time_is_none_or_earlier_is_told(forger: Callable[[Request], Forger]) -> None:
+    held = forger(SMALL)
+    add_line(held.bundle, "received", "B. Expert", "")
+    path = held.bundle / CUSTODY_NAME
+    first, second = path.read_bytes().splitlines(keepends=True)
+    for utc, words in (("yesterday", "line 2 is none"), ("2020-01-01T00:00:00.000Z", "older than the line before")):
+        fields = {**json.loads(second), "utc": utc}
+        line = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+        path.write_bytes(first + line)
+        assert [words in one.text for one in held.findings()] == [True]
 
 
 def test_the_command_shows_the_log_and_adds_to_it(

@@ -13,7 +13,10 @@ import pytest
 
 from review.bundle.choice import Request
 from review.verify.bundle import verify_bundle
+from review.verify.moment import utc
+from runtime.commands.main import main
 from runtime.contracts.topics import DECISION, GAP, HEADER, LEDGER, STORED
+from runtime.seal.envelope import public_key_pem
 from runtime.seal.keys import VehicleKey
 from runtime.seal.part_file import part_name, proof_name
 from runtime.seal.part_mcap import PartMessage
@@ -225,6 +228,29 @@ def test_a_topic_that_is_said_to_be_left_out_and_is_here_is_told(forger: Take) -
     shutil.copyfile(held.original / "segment-0001.leaves", held.drive / "segment-0001.leaves")
     held.cover_up(without_topics=("/camera/front/image",))
     assert held.found() == {"manifest-wrong", "file-foreign"}, "the whole segment shows the pictures, the part is odd"
+
+
+def test_pictures_in_a_bundle_that_is_said_to_show_nobody_are_told(forger: Take) -> None:
+    held = forger(WINDOW)
+    held.cover_up(without_people=True)
+    assert {(one.kind, one.segment) for one in held.findings()} == {("manifest-wrong", 0), ("manifest-wrong", 1)}
+    assert all("pictures are here: /camera/front/image" in one.text for one in held.findings())
+
+
+def test_what_was_asked_for_is_told_by_what_it_is_held_against_too(
+    forger: Take, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    held = forger(BOTH)
+    held.cover_up(words="everything there is")
+    public = tmp_path / "signing.pub"
+    public.write_bytes(public_key_pem(held.key.public_key))
+    assert main(["verify", str(held.bundle), "--key", str(public)]) == 0
+    said = capsys.readouterr().out
+    assert "asked      everything there is" in said
+    first, last = held.asked.from_log_time_ns, held.asked.to_log_time_ns
+    assert first is not None and last is not None
+    limits = f"segments 0, 1; sets from {utc(first)} to {utc(last)}; without /camera/front/image"
+    assert f"that is    {limits}" in said
 
 
 def test_a_segment_that_was_asked_for_and_is_not_here_is_told(forger: Take) -> None:

@@ -85,6 +85,13 @@ def test_the_truth_lies_between_what_is_withheld_at_least_and_at_most(
         assert account.withheld == withheld == account.unproven, "places alone, or counts alone, tell all"
 
 
+def test_what_stands_behind_the_last_mark_belongs_to_every_time() -> None:
+    asked = Asked((0,), 0, 0, (), (), False, "")
+    kept = [KeptMessage(0, b"", b"", MARK_TOPIC, 0, 0)]
+    account = account_of(a_seal({MARK_TOPIC: 1, "/event": 1}), kept, asked, ())
+    assert (account.withheld, account.unproven) == (1, 1)
+
+
 def test_what_comes_once_into_a_frames_set_is_what_the_topics_table_says_comes_with_every_frame() -> None:
     once = {topic.name for topic in TOPICS if module._ONCE_A_SET.fullmatch(topic.name.format(camera="front"))}
     frames = {topic.name for topic in TOPICS if topic.rate in ("every frame", "every simulated frame")}

@@ -16,10 +16,10 @@ from mcap.reader import make_reader
 from review.bundle.choice import Request, choose
 from review.bundle.cut import sealed_leaves
 from review.bundle.make import make_bundle
-from review.info import utc
 from review.verify.account import BundleAccount
 from review.verify.bundle import verify_bundle
 from review.verify.manifest import CUSTODY_NAME, MANIFEST_NAME, README_NAME, VERIFIER_NAME
+from review.verify.moment import utc
 from review.verify.plain_file import hash_plain
 from runtime.commands.main import main
 from runtime.contracts import onnx_file
