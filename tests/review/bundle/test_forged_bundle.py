@@ -118,6 +118,15 @@ def test_a_manifest_that_is_none_is_told_and_the_seals_still_hold(forger: Take, 
     assert [part.handed for part in found.bundle.parts] == ["part"] * 3
 
 
+def test_a_manifest_has_one_spelling(forger: Take) -> None:
+    held = forger(PEOPLE)
+    path = held.bundle / MANIFEST_NAME
+    fields = json.loads(path.read_bytes())
+    for data in (json.dumps(fields), json.dumps({**fields, "signed by": "a court"}, indent=1, sort_keys=True) + "\n"):
+        path.write_text(data, encoding="utf-8")
+        assert held.found() == {"manifest-wrong", "custody-broken"}
+
+
 def test_a_manifest_of_another_drive_is_told(forger: Take) -> None:
     held = forger(PEOPLE)
     data = (held.bundle / MANIFEST_NAME).read_bytes()
