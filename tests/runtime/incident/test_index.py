@@ -39,19 +39,19 @@ def test_its_bytes_are_synced_before_it_takes_its_place_and_its_place_before_it_
 ) -> None:
     """A SIGKILL does not test a sync: what a power failure would leave follows from the order of the calls."""
     done: list[str] = []
-    fsync, replace = os.fsync, os.replace
+    fsync, replace = os.fsync, Path.replace
 
     def synced(descriptor: int) -> None:
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
         done.append(f"sync {path.name}: {path.stat().st_size > 0}")
         fsync(descriptor)
 
-    def replaced(source: Path, target: Path) -> None:
-        done.append(f"replace {Path(target).name}")
-        replace(source, target)
+    def replaced(source: Path, target: Path) -> Path:
+        done.append(f"replace {target.name}")
+        return replace(source, target)
 
     monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(os, "replace", replaced)
+    monkeypatch.setattr(Path, "replace", replaced)
     write_index(tmp_path, INDEX)
     assert done == [f"sync {INDEX_NAME}.tmp: True", f"replace {INDEX_NAME}", f"sync {tmp_path.name}: True"]
 
