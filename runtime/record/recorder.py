@@ -9,21 +9,19 @@ from runtime.access.account import SocketCounts
 from runtime.contracts import link
 from runtime.contracts.clock import Clock
 from runtime.contracts.errors import LinkError
-from runtime.contracts.incident import Incident, Trigger
 from runtime.contracts.link import Acknowledge, Finish, Finished, Hello, LossNotice, MessageSet, Payload, ToDrive
-from runtime.contracts.messages import Event, Gap, timestamp
-from runtime.contracts.topics import EVENT, GAP, HEALTH, SEAL_HEAD, Topic
+from runtime.contracts.messages import Gap
+from runtime.contracts.topics import GAP, HEALTH, SEAL_HEAD
 from runtime.contracts.units import NS_PER_MS
 from runtime.incident.keeper import IncidentKeeper
 from runtime.record.account import Account
+from runtime.record.own_words import NAME, OwnWords
 from runtime.record.pictures import PictureEncoder
 from runtime.record.room import RoomWatch
 from runtime.record.set_writer import SetWriter
 from runtime.record.store import DriveStore
 from runtime.retention.sweep import Sweeper
 from runtime.supervise.plan import RunPlan
-
-NAME = "recorder"
 
 
 class Recorder:
@@ -56,16 +54,15 @@ class Recorder:
         self._told_unsealed = self._tried_again = False
         self._greeted = False
         self._ring_named = False
-        self._announced = store.recovered is None
-        self._took_up = took_up  # what an earlier recorder left: how it is said
-        self._unsigned = unsigned  # why nothing is signed; said once, when there is a record to say it in
+        self._own = OwnWords(store, clock, publish, took_up=took_up, unsigned=unsigned)
+        self.say = self._own.say
         self._account = None if sockets is None else Account(NAME, clock, sockets)  # None: nobody can connect
         self.link_name = plan.session.encode()  # the driving process's; another one's messages are none
         self.rejected = 0
         self.misplaced = 0  # sets that were here already, or came before their turn: not taken
         self.finished = False
         self.incidents = IncidentKeeper(
-            Path(plan.drive_dir), plan.drive_id, self._config.incidents, store, self._write_incident
+            Path(plan.drive_dir), plan.drive_id, self._config.incidents, store, self._own.write
         )
         self.watch = RoomWatch(
             store,
@@ -122,7 +119,7 @@ class Recorder:
             return
         health = self._account.next(self.rejected, self.misplaced, self.watch.room, now=now)
         if health is not None:
-            self._write(HEALTH.name, HEALTH, HEALTH.encode(health), self._clock.utc_ns())
+            self._own.write(HEALTH, health)
 
     def end_open(self, reason: str) -> None:
         """The driving process is gone without a farewell: declare the open end and have the record sealed."""
@@ -131,7 +128,7 @@ class Recorder:
         elif not self.finishing:
             self.watch.write_the_end()
             gap = Gap(self._session, self._store.next_sequence, None, reason)
-            self._write(GAP.name, GAP, GAP.encode(gap), self._clock.utc_ns())
+            self._own.write(GAP, gap)
             self.incidents.tell("lost", reason)
             self.say(
                 4,
@@ -173,20 +170,13 @@ class Recorder:
         for head in self._store.sealing.take_heads():
             self._publish(Payload(SEAL_HEAD.name, -1, 0, self._clock.utc_ns(), SEAL_HEAD.encode(head)))
 
-    def say(self, level: int, kind: str, text: str) -> None:
-        """Write an event of the recorder's own into the record."""
-        moment_ns = self._store.last_log_time_ns or self._clock.utc_ns()
-        assert level in (1, 2, 3, 4, 5)
-        event = Event(timestamp(moment_ns), level, text, NAME, kind)  # type: ignore[arg-type]  # checked above
-        self._write(EVENT.name, EVENT, EVENT.encode(event), self._clock.utc_ns())
-
     def _take_set(self, message: MessageSet) -> None:
         if not self._greeted or (message.pictures and not self._ring_named):
             return  # it must greet first, so that its pictures can be found; our silence makes it do so
         if not self._is_next(message.sequence, message.sequence):
             return
         self._sets.take_header(message)
-        self._announce()
+        self._own.announce(self.incidents.damage)
         log_time_ns = self._sets.write(message)
         self._done(message.sequence, message.sequence, message.frame_sequence, log_time_ns)
 
@@ -207,8 +197,8 @@ class Recorder:
     def _declare(self, first: int, last: int, reason: str) -> None:
         """Write a gap in the place of the sets `first` to `last`."""
         gap = Gap(self._session, first, last, reason)
-        self._announce()
-        self._write(GAP.name, GAP, GAP.encode(gap), self._clock.utc_ns())
+        self._own.announce(self.incidents.damage)
+        self._own.write(GAP, gap)
         self.say(4, "link.gap", f"message sets {gap.first} to {gap.last} are not in the record: {reason}")
         self._done(gap.first, last, -1, self._store.last_log_time_ns)
 
@@ -241,7 +231,7 @@ class Recorder:
     def _finish(self) -> None:
         if not self.finishing:
             self.watch.write_the_end()
-            self._announce()
+            self._own.announce(self.incidents.damage)
             if self.rejected:
                 self.say(3, "recorder.rejected", f"{self.rejected} messages on the link were malformed or foreign")
             self.incidents.close()
@@ -277,35 +267,6 @@ class Recorder:
         if not self._pending:
             self._pending_since_ns = self._clock.monotonic_ns()
         self._pending += 1
-
-    def _announce(self) -> None:
-        """Say in the record, once, that this recorder took up what another one left."""
-        if self._unsigned:
-            unsigned, self._unsigned = self._unsigned, ""
-            self.say(4, "recorder.not-signed", unsigned)
-        recovered = self._store.recovered
-        if self._announced or recovered is None:
-            return
-        self._announced = True
-        self.say(
-            3,
-            "recorder.restarted",
-            f"{self._took_up}: {recovered.next_sequence} message sets were on the disk, "
-            f"{recovered.journals} open segments were recovered, {recovered.cut_bytes} bytes of a set that was not "
-            "whole were cut away",
-        )
-        if self.incidents.damage:
-            self.say(3, "recorder.incidents-damaged", self.incidents.damage)
-
-    def _write(self, name: str, topic: Topic, data: bytes, utc_ns: int) -> None:
-        """A message of the recorder's own, at the newest moment in the record."""
-        self._store.append(
-            name, topic, data, log_time_ns=self._store.last_log_time_ns or utc_ns, publish_time_ns=utc_ns, sequence=-1
-        )
-        self._publish(Payload(name, -1, 0, utc_ns, data))
-
-    def _write_incident(self, topic: Topic, message: Trigger | Incident) -> None:
-        self._write(topic.name, topic, topic.encode(message), self._clock.utc_ns())
 
     def _commit(self, *, resend: bool = False) -> None:
         self._store.sync()
