@@ -16,6 +16,7 @@ from review.verify.manifest import (
     DRIVE_FOLDER,
     LARGEST_MANIFEST_BYTES,
     MANIFEST_NAME,
+    Asked,
     Manifest,
     ManifestError,
     parse_manifest,
@@ -43,12 +44,15 @@ def verify_bundle(
     found = verify_drive(folder / DRIVE_FOLDER, trusted, head, on_segment, handed)
     findings += _against_seals(manifest, found, handed)
     every = (*findings, *found.findings)
+    duration_s = _duration_s(handed, asked)
     return dataclasses.replace(
         found,
         drive=printable(str(folder)),
         verdict="damaged" if every else "intact",
         findings=every,
         messages=sum(one.kept for one in handed.accounts),
+        duration_s=duration_s,
+        realtime_factor=duration_s / found.wall_s if found.wall_s > 0 else 0.0,
         bundle=BundleAccount(
             asked="" if asked is None else asked.words,
             segments=() if asked is None else asked.segments,
@@ -62,6 +66,18 @@ def verify_bundle(
             custody_head=line_sha256(custody[-1]) if custody else "",
         ),
     )
+
+
+def _duration_s(handed: Handed, asked: Asked | None) -> float:
+    """From the first message to the last in what was handed over; what a window cuts off counts not."""
+    there = [one for one in handed.accounts if one.kept]
+    first = min((one.first_log_time_ns for one in there), default=0)
+    last = max((one.last_log_time_ns for one in there), default=0)
+    if asked is not None and asked.from_log_time_ns is not None:
+        first = max(first, asked.from_log_time_ns)
+    if asked is not None and asked.to_log_time_ns is not None:
+        last = min(last, asked.to_log_time_ns)
+    return max(0, last - first) / 1e9
 
 
 def _manifest(folder: Path) -> tuple[Manifest | None, bytes, list[Finding]]:

@@ -92,6 +92,13 @@ def test_the_secret_of_a_part_does_not_belong_to_it(forger: Take) -> None:
     shutil.copyfile(held.original / "segment-0001.leaves", held.drive / "segment-0001.leaves")
     held.cover_up()
     assert [(one.kind, one.file) for one in held.findings()] == [("file-foreign", "segment-0001.leaves")]
+    other = Forger(Path(shutil.copytree(held.bundle, held.bundle.parent / "other")), held.original, held.key)
+    (other.drive / "segment-0001.leaves").unlink()
+    for name in (part_name(2), proof_name(2)):
+        (other.drive / name).unlink()
+    shutil.copyfile(held.original / "segment-0002.leaves", other.drive / "segment-0002.leaves")
+    other.cover_up(segments=(0, 1))
+    assert [(one.kind, one.file) for one in other.findings()] == [("file-foreign", "segment-0002.leaves")]
 
 
 def test_what_was_changed_on_the_way_is_found_by_the_manifest(forger: Take) -> None:

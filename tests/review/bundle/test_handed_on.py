@@ -109,7 +109,7 @@ def test_a_zip_file_with_links_or_two_files_of_one_name_is_not_unpacked(tmp_path
         opened(packed(tmp_path / "link.zip", {"x.evidence/manifest.json": b"/etc/passwd"}, link=True)),
     ):
         pytest.fail("it was unpacked")
-    twice = packed(tmp_path / "twice.zip", {"x/manifest.json": b"1", "x/MANIFEST.json": b"2"})
+    twice = packed(tmp_path / "same.zip", {"x/manifest.json": b"1", "x/MANIFEST.json": b"2"})
     with pytest.raises(RecordError, match="twice"), opened(twice):
         pytest.fail("it was unpacked")
 

@@ -132,6 +132,7 @@ def test_what_was_left_out_is_counted_by_topic_and_placed_by_its_neighbours(
             assert not hole.asked
     assert (told.parts[2].handed, told.parts[2].kept) == ("left out", 0)
     assert told.parts[2].left_out == seals_of(drive)[2].topics
+    assert verify_bundle(made(Request(from_s=0.5, to_s=1.5)), [key.public_key]).duration_s == 1.0
 
 
 def test_neither_the_secret_nor_the_salt_of_what_was_left_out_is_in_a_part(made: Made, drive: Path) -> None:
