@@ -83,6 +83,15 @@ class LinkSender:
         """Sets handed over and not acknowledged."""
         return len(self._sent) + len(self._unsent)
 
+    @property
+    def acknowledged(self) -> int:
+        """All sets below it are on the disk, or were given up and are declared there."""
+        if self._sent:
+            return self._sent[0].first
+        if self._lost_from is not None:
+            return self._lost_from
+        return self._unsent[0].first if self._unsent else self._next
+
     def place(self, pictures: Mapping[str, Picture]) -> Placed:
         """Copy pictures (by camera; uint8, height x width x 3) into shared memory, for the set handed over next.
 
@@ -238,13 +247,10 @@ class LinkSender:
             self._again += 1
 
     def _greet(self) -> None:
-        oldest = self._sent[0].first if self._sent else self._lost_from
-        if oldest is None:
-            oldest = self._unsent[0].first if self._unsent else self._next
         path, slots, slot_bytes = "", 0, 0
         if self._ring is not None:
             path, slots, slot_bytes = self._ring.path, self._ring.slots, self._ring.slot_bytes
-        hello = link.encode(Hello(self._session, path, slots, slot_bytes, oldest))
+        hello = link.encode(Hello(self._session, path, slots, slot_bytes, self.acknowledged))
         if not self._line.send(hello):
             self._line.connect_again()  # it is lost, or full of greetings; what was under way is asked for again
             self._line.send(hello)

@@ -8,6 +8,8 @@ JSON loses NaN, infinity and bytes.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import cache
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -48,11 +50,14 @@ class Topic(msgspec.Struct, frozen=True):
     def decode(self, payload: bytes) -> Any:
         """The message back from its bytes. Raises RecordError on bytes that are not one."""
         try:
-            if self.encoding == "json":
-                return msgspec.json.decode(payload, type=self.type)
-            return msgspec.msgpack.decode(payload, type=self.type)
+            return _decoder(self.type, self.encoding)(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise RecordError(f"a message on {self.name} does not decode as {self.schema_name}: {error}") from error
+
+
+@cache
+def _decoder(kind: type[msgspec.Struct], encoding: Encoding) -> Callable[[bytes], Any]:
+    return msgspec.json.Decoder(kind).decode if encoding == "json" else msgspec.msgpack.Decoder(kind).decode
 
 
 _JSON = msgspec.json.Encoder()
@@ -130,6 +135,11 @@ _BY_CAMERA = tuple(
     for topic in TOPICS
     if "{camera}" in topic.name
 )
+
+
+# All of them now: msgspec crashes where two threads meet a type for the first time at the same moment.
+for _topic in TOPICS:
+    _decoder(_topic.type, _topic.encoding)
 
 
 def find_topic(name: str) -> Topic | None:
