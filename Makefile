@@ -8,7 +8,7 @@ export PYTHON
 
 PINS := pyproject.toml scripts/environment scripts/find-python $(wildcard constraints/py*.txt)
 OTHER_PYTHONS := 3.10 3.12 3.13
-OTHER_PYTHONS_TESTS := tests/runtime tests/review tests/proving_ground
+OTHER_PYTHONS_TESTS := tests/runtime tests/review tests/proving_ground tests/ros_bridge
 PYTEST_ARGS ?=
 # export/ extends torch's own types, so without torch (another Python than 3.11) mypy is given the rest.
 TYPED_WITHOUT_TORCH := --follow-imports=silent sightline.py runtime review proving_ground ros_bridge $(OTHER_PYTHONS_TESTS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import msgspec
+
 from ros_bridge.messages import AckermannDrive, AckermannDriveStamped, Header, time_of
 from ros_bridge.states import NewestState
 from ros_bridge.transport import Publication
@@ -33,8 +35,13 @@ class RosVehicle:
         return self._commands is not None
 
     def state(self, t_source_ns: int) -> VehicleState:
-        """The newest of every reading."""
-        return self._states.now()
+        """The newest of every reading. A vehicle that obeys tells no speed that is older than half a second, so that
+        nothing is decided upon it, and the ledger says why.
+        """
+        state = self._states.now()
+        if self.obeys and not _is_fresh(state, t_source_ns):
+            return msgspec.structs.replace(state, speed_mps=None)
+        return state
 
     def apply(self, command: Command) -> None:
         """Send a command. Where the vehicle's speed is not known, or is older than half a second, none is sent: a
@@ -61,8 +68,7 @@ def command_message(
     stamp is that of the picture the command was made from.
     """
     speed = state.speed_mps
-    age_ns = command.t_source_ns - speed.t_source_ns if speed is not None else 0
-    if speed is None or not math.isfinite(speed.value) or age_ns > MAX_SPEED_AGE_NS:
+    if speed is None or not _is_fresh(state, command.t_source_ns):
         return None
     acceleration = command.control.acceleration_mps2
     return AckermannDriveStamped(
@@ -73,3 +79,8 @@ def command_message(
             acceleration=abs(acceleration),
         ),
     )
+
+
+def _is_fresh(state: VehicleState, t_source_ns: int) -> bool:
+    speed = state.speed_mps
+    return speed is not None and math.isfinite(speed.value) and t_source_ns - speed.t_source_ns <= MAX_SPEED_AGE_NS

@@ -119,3 +119,14 @@ def test_without_a_fresh_finite_speed_no_command_goes_out(speed: tuple[float, in
     states.take(at_speed(10.0, NS_PER_S * 3 // 2))
     vehicle.apply(command(t_ns=2 * NS_PER_S))
     assert (len(topic.sent), vehicle.sent, vehicle.withheld) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("obeys", [True, False])
+def test_a_vehicle_that_obeys_tells_no_stale_speed_so_that_nothing_is_decided_upon_it(obeys: bool) -> None:
+    states = NewestState()
+    states.take(VehicleState(0, speed_mps=Reading(5.0, 0), steering_angle_rad=Reading(0.1, 0)))
+    vehicle = RosVehicle(states, Topic() if obeys else None, frame_id="base_link", speed_horizon_s=1.0)
+    assert vehicle.state(NS_PER_S // 2).speed_mps == Reading(5.0, 0)
+    stale = vehicle.state(NS_PER_S // 2 + 1)
+    assert (stale.speed_mps is None) == obeys, "a shadow drive keeps it, with its age"
+    assert stale.steering_angle_rad == Reading(0.1, 0)
