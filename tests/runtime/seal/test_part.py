@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import struct
 import zlib
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcap.reader import make_reader
+from mcap.records import Chunk, MessageIndex
 from mcap.stream_reader import StreamReader
 
 from runtime.record.scan import MAGIC
@@ -81,6 +83,19 @@ def test_its_index_statistics_and_checksums_are_those_of_its_messages(messages: 
         content = data[index.chunk_start_offset + 49 : index.chunk_start_offset + index.chunk_length]
         assert len(content) == index.uncompressed_size
         assert zlib.crc32(content).to_bytes(4, "little") == data[index.chunk_start_offset + 33 :][:4]
+    places = []
+    content = b""
+    for record in StreamReader(io.BytesIO(data), emit_chunks=True).records:
+        if isinstance(record, Chunk):
+            content = record.data
+        elif isinstance(record, MessageIndex):
+            for time_ns, offset in record.records:
+                number, _, at_ns = struct.unpack_from("<HIQ", content, offset + 9)
+                assert (content[offset], number, at_ns) == (0x05, record.channel_id, time_ns)
+                places.append((record.channel_id, time_ns))
+    assert len(places) == len(messages)
+    offsets = [offset for index in summary.chunk_indexes for offset in index.message_index_offsets.items()]
+    assert all(data[offset] == 0x07 and data[offset + 9 : offset + 11] == struct.pack("<H", n) for n, offset in offsets)
 
 
 @given(MESSAGES, st.data())
