@@ -17,8 +17,9 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.durable.disk import Disk, Keep, Place
+from benchmarks.durable.disk import Disk, Place
 from benchmarks.durable.sets import UTC_ORIGIN_NS, header_payload, payloads
+from benchmarks.durable.survivor import Keep
 from review.verify.drive import parse_head, verify_drive
 from runtime.contracts import link
 from runtime.contracts.clock import SystemClock

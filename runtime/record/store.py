@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.contracts.config import RecordConfig
@@ -15,6 +14,7 @@ from runtime.contracts.units import NS_PER_S
 from runtime.incident.windows import Span
 from runtime.record.journal import Journal, Survey, survey, sync_directory
 from runtime.record.reading import read_contents, read_header
+from runtime.record.recovered import Recovered
 from runtime.record.sealing import Sealing, refused
 from runtime.record.segment import (
     TEMPORARY,
@@ -28,21 +28,6 @@ from runtime.seal.chain import DriveSealer
 
 _MIB = 1024 * 1024
 _LATEST_NS = 2**63 - 1  # MCAP's times have 64 bits without a sign, many readers' 63
-
-
-@dataclass(frozen=True, slots=True)
-class Recovered:
-    """What an earlier recorder of this drive left: whole sets below `next_sequence`, the journals with whole sets that
-    it left open, bytes of an unfinished set cut."""
-
-    next_sequence: int
-    files: tuple[SegmentFile, ...]
-    cut_bytes: int
-
-    @property
-    def journals(self) -> int:
-        """How many segments were open."""
-        return len(self.files)
 
 
 class DriveStore:
