@@ -77,6 +77,16 @@ def test_a_package_without_a_wheel_for_the_board_is_found_missing() -> None:
         wheels_of({"onnxruntime-gpu": "1.23.2"})
 
 
+def test_a_wheel_is_asked_for_with_the_boards_python_and_judged_by_it_not_by_this_one() -> None:
+    pins = SCRIPT.pinned(JETPACK_7.lock)
+    try:
+        [wheel] = SCRIPT.wheels_of({"av": pins["av"]}, JETPACK_7, SCRIPT.BOARD).values()
+    except SCRIPT.IndexSilentError as error:
+        pytest.skip(f"the package index does not answer: {error}")
+    assert wheel.python.contains("3.12.0")
+    assert not wheel.python.contains("3.9.0")
+
+
 def test_a_lock_with_a_foreign_hash_an_untested_version_or_a_hole_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
