@@ -6,6 +6,7 @@ nobody: a shadow drive.
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
@@ -128,7 +129,7 @@ class BagSource:
     """See Source."""
 
     def __init__(self, request: SourceRequest, address: BagAddress, reader: AnyReader) -> None:
-        self.refused = 0  # messages of the vehicle that could not be read
+        self.refused, self.refusal = 0, ""  # messages of the vehicle that could not be read, and why the last
         self._uri = request.uri
         self._address = address
         self._reader: AnyReader | None = reader
@@ -171,8 +172,12 @@ class BagSource:
         return self._due.popleft()
 
     def close(self) -> None:
-        """Give the file back. Idempotent."""
+        """Give the file back, and tell on standard error what was refused of the vehicle's messages. Idempotent."""
         reader, self._reader = self._reader, None
+        if reader is not None and self.refused:
+            sys.stderr.write(
+                f"{self._uri}: {self.refused} messages of the vehicle were refused, the last since {self.refusal}\n"
+            )
         self._messages = iter(())
         if reader is not None:
             reader.close()
@@ -203,7 +208,7 @@ class BagSource:
         told: list[VehicleState] = []
         for message, problem, t_ns in self._of(topics, _STATES):
             if problem or message is None:
-                self.refused += 1
+                self.refused, self.refusal = self.refused + 1, problem
                 continue
             if len(told) >= _MAX_STATES:
                 raise SourceError(f"source {self._uri!r}: more than {_MAX_STATES} messages of the vehicle; cut the bag")

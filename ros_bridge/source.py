@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -129,7 +130,14 @@ class RosSource:
         return self._due.popleft()
 
     def close(self) -> None:
-        """Leave the network. Idempotent."""
+        """Leave the network, and tell on standard error what was refused of the vehicle's messages: the ledger knows
+        pictures only. Idempotent.
+        """
+        states = self._vehicle.states if self._vehicle is not None else None
+        if not self._closed and states is not None and states.refused:
+            sys.stderr.write(
+                f"{self._uri}: {states.refused} messages of the vehicle were refused, the last since {states.refusal}\n"
+            )
         self._closed = True
         self._transport.close()
 
@@ -138,6 +146,7 @@ def _state_listener(states: NewestState, address: Address) -> Callable[[Received
     def take(received: Received) -> None:
         message = received.message
         if message is None:
+            states.refuse(received.refusal)
             return
         header = getattr(message, "header")  # noqa: B009  (every type of STATE_TYPES has one)
         t_ns: int = header.stamp.ns if address.stamp == "header" else received.t_received_ns

@@ -44,9 +44,13 @@ def _moving(twist: Twist, t_ns: int) -> VehicleState:
 
 
 class NewestState:
-    """The newest reading of each kind, from several topics. Safe from any thread."""
+    """The newest reading of each kind, from several topics. Safe from any thread.
+
+    `refused` counts the messages that could not be read, `refusal` is the last one's reason.
+    """
 
     def __init__(self) -> None:
+        self.refused, self.refusal = 0, ""
         self._state = VehicleState(0)
         self._lock = threading.Lock()
 
@@ -61,6 +65,11 @@ class NewestState:
             if newer:
                 t_ns = max(self._state.t_source_ns, told.t_source_ns)
                 self._state = msgspec.structs.replace(self._state, t_source_ns=t_ns, **newer)
+
+    def refuse(self, reason: str) -> None:
+        """Count a message that could not be read."""
+        with self._lock:
+            self.refused, self.refusal = self.refused + 1, reason
 
     def now(self) -> VehicleState:
         """All that is known."""

@@ -24,7 +24,7 @@ class RosVehicle:
     ) -> None:
         self.withheld = 0  # commands that were not sent, since the speed was not known
         self.sent = 0
-        self._states = states
+        self.states = states
         self._commands = commands
         self._frame_id = frame_id
         self._speed_horizon_s = speed_horizon_s
@@ -38,7 +38,7 @@ class RosVehicle:
         """The newest of every reading. A vehicle that obeys tells no speed that is older than half a second, so that
         nothing is decided upon it, and the ledger says why.
         """
-        state = self._states.now()
+        state = self.states.now()
         if self.obeys and not _is_fresh(state, t_source_ns):
             return msgspec.structs.replace(state, speed_mps=None)
         return state
@@ -49,7 +49,7 @@ class RosVehicle:
         """
         if self._commands is None:
             raise SourceError(f"command {command.decision_id} was given in shadow mode, where nothing is commanded")
-        message = command_message(command, self._states.now(), self._frame_id, self._speed_horizon_s)
+        message = command_message(command, self.states.now(), self._frame_id, self._speed_horizon_s)
         if message is None:
             self.withheld += 1
             return

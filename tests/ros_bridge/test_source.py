@@ -249,3 +249,20 @@ def test_a_silent_camera_ends_the_drive_and_a_closed_one_gives_nothing() -> None
     source.close()
     assert source.read() is None
     assert network.closed
+
+
+def test_refused_messages_of_the_vehicle_are_counted_and_told_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    network = camera()
+    source = opened(network, "ros2://camera/image_raw?state=/odom")
+    network.say("/odom", b"\0\1\0\0 nonsense")
+    network.say("/odom", bytes(2**16 + 1))
+    network.say("/odom", odometry(NS_PER_S, 3.0))
+    assert source.vehicle is not None
+    assert source.vehicle.states.refused == 2
+    assert source.vehicle.state(NS_PER_S).speed_mps is not None
+    source.close()
+    source.close()
+    told = capsys.readouterr().err
+    assert (
+        told.count("2 messages of the vehicle were refused, the last since a nav_msgs/msg/Odometry of 65537 bytes") == 1
+    )
