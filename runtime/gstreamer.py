@@ -55,3 +55,10 @@ def trouble(bus: Any) -> str:
     error, detail = message.parse_error()
     last = (detail or "").strip().rpartition("\n")[2]  # behind where in GStreamer's code it was
     return f"{error.message} {last}".strip()
+
+
+def has_signal(element: Any, name: str) -> bool:
+    """Whether an element knows a signal."""
+    from gi.repository import GObject
+
+    return bool(GObject.signal_lookup(name, element))

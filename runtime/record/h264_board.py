@@ -82,7 +82,7 @@ class BoardEncoder:
 
     def _force_key(self) -> None:
         """Have the next picture be one that refers to none: by NVIDIA's signal, elsewhere by GStreamer's event."""
-        if _has_signal(self._encoder, "force-IDR"):
+        if gstreamer.has_signal(self._encoder, "force-IDR"):
             self._encoder.emit("force-IDR")
             return
         structure = self._gst.Structure.new_from_string("GstForceKeyUnit, all-headers=(boolean)true")
@@ -92,12 +92,6 @@ class BoardEncoder:
 
     def _why(self) -> str:
         return gstreamer.trouble(self._pipeline.get_bus()) or f"none within {_PATIENCE_MS} ms"
-
-
-def _has_signal(element: Any, name: str) -> bool:
-    from gi.repository import GObject
-
-    return bool(GObject.signal_lookup(name, element))
 
 
 @lru_cache(maxsize=1)

@@ -53,7 +53,7 @@ def load() -> ModuleType:
     except (ImportError, AttributeError) as error:
         raise EngineError(
             f"engine.backend is tensorrt, which cannot be imported ({error}); on JetPack install python3-libnvinfer "
-            "and make the environment with --system-site-packages, elsewhere `pip install tensorrt-cu12` or "
+            "and make the environment see it (scripts/link-system-packages), elsewhere `pip install tensorrt-cu12` or "
             "tensorrt-cu13, by the driver"
         ) from error
     numbers = tuple(int(number) for number in re.findall(r"\d+", found)[:2])
