@@ -7,7 +7,6 @@ NVIDIA's element (`nvv4l2h264enc`, Jetson) was never run, for want of a board; w
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
