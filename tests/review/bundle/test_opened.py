@@ -37,6 +37,12 @@ def test_a_part_without_people_is_decided_again_frame_by_frame(made: Made) -> No
     assert (report.verdict, report.frames) == ("identical", FRAMES - 1)
 
 
+def test_several_processes_pass_over_no_part_between_whole_segments(forger: Callable[[Request], Forger]) -> None:
+    held = forger(PEOPLE)
+    shutil.copyfile(held.original / "segment-0001.mcap", held.drive / "segment-0001.mcap")
+    assert replay(held.bundle, workers=2).frames == FRAMES - 1
+
+
 def test_a_cut_begins_in_mid_segment_on_the_memory_that_its_record_names(made: Made) -> None:
     report = replay(made(Request(from_s=0.5, to_s=1.5, without_people=True)))
     assert (report.verdict, report.frames, report.left_out) == ("identical", 21, 0)
