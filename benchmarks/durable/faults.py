@@ -145,14 +145,20 @@ def _drive(plan: RunPlan, folder: Path, run: Run, chance: random.Random) -> str:
         os.kill(recording, signal.SIGCONT)
     elif run.fault == "driving process killed":
         _end(driving, signal.SIGKILL)
-        return _said("recorder", _end(recording, signal.SIGTERM))
+        if _end(recording, signal.SIGTERM) == 0:
+            return ""
+        return _mended(plan)  # it had not begun to listen yet: the supervisor has the drive taken up
     else:
         for pid in chance.sample((recording, driving), 2):
             _end(pid, signal.SIGKILL)
-        done = take_up(Path(plan.drive_dir), config=plan.config)
-        return done.why if done.outcome in ("recovered", "empty") else f"the drive is {done.outcome}: {done.why}"
+        return _mended(plan)
     said = _said("sender", _ended(driving))
     return said + _said("recorder", _end(recording, signal.SIGTERM))
+
+
+def _mended(plan: RunPlan) -> str:
+    done = take_up(Path(plan.drive_dir), config=plan.config)
+    return done.why if done.outcome in ("recovered", "empty") else f"the drive is {done.outcome}: {done.why}"
 
 
 def _judged(plan: RunPlan, folder: Path, run: Run, wrong: str) -> Outcome:

@@ -97,8 +97,10 @@ def test_it_greets_first_and_sends_no_more_than_the_credit(peer: Peer, sender: L
     hand_over(sender, 7)
     assert peer.receive() == Hello(SESSION, "", 0, 0, 0)
     assert peer.sets() == [0, 1, 2, 3]
+    assert sender.acknowledged == 0
     peer.answer(Acknowledge(SESSION, 2, 4))
     poll_until(sender, 5)
+    assert sender.acknowledged == 2
     assert peer.sets() == [4, 5]
 
 

@@ -21,6 +21,7 @@ from benchmarks.durable.loss import (
     promises,
     record,
 )
+from runtime.contracts.topics import VEHICLE
 from runtime.record.drive import open_drive
 from runtime.record.journal import survey, sync_file
 from runtime.record.recover import take_up
@@ -121,6 +122,7 @@ def test_a_cut_journal_is_recovered_to_exactly_those_sets(journal: bytes, key_di
         assert stored_sets(drive) == list(range(done.sets))
         assert [gap.first for gap in drive.gaps()] == [done.sets]
         assert done.sets == len(cuts.whole_sets(journal[:size]))
+        assert sum(1 for _ in drive.messages(VEHICLE)) == done.sets - 1  # of a set that is not whole, nothing is kept
 
 
 def test_a_set_whose_mark_came_to_the_disk_before_its_bytes_is_not_taken_for_a_whole_one(
