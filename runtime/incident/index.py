@@ -14,6 +14,7 @@ from runtime.contracts.regular_file import read_regular
 
 _TEMPORARY = f"{INDEX_NAME}.tmp"
 _LARGEST_BYTES = 64 * 1024 * 1024
+_INDEX = msgspec.json.Decoder(IncidentIndex)  # made at once: see runtime.contracts.topics
 
 
 def write_index(drive_dir: Path, index: IncidentIndex) -> None:
@@ -42,7 +43,7 @@ def read_index(drive_dir: Path) -> IncidentIndex | None:
     """
     path = drive_dir / INDEX_NAME
     try:
-        return msgspec.json.decode(read_regular(path, _LARGEST_BYTES), type=IncidentIndex)
+        return _INDEX.decode(read_regular(path, _LARGEST_BYTES))
     except FileNotFoundError:
         return None
     except OSError as error:

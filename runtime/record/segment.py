@@ -68,6 +68,9 @@ class SegmentNote(msgspec.Struct, frozen=True):
     recovered: bool = False  # the recorder died before it could close this segment
 
 
+_NOTE = msgspec.json.Decoder(SegmentNote, strict=False)  # made at once: see runtime.contracts.topics
+
+
 @dataclass(frozen=True, slots=True)
 class SegmentFile:
     """One segment of a drive's folder: sealed, or the journal of one that is not. `part`: of a bundle, where only some
@@ -222,7 +225,7 @@ def find_note(path: Path) -> SegmentNote | None:
             for metadata in make_reader(file).iter_metadata():
                 if metadata.name == METADATA_NAME:
                     values = {**metadata.metadata, "recovered": metadata.metadata.get("recovered") == "True"}
-                    return msgspec.convert(values, SegmentNote, strict=False)
+                    return _NOTE.decode(msgspec.json.encode(values))
     except (OSError, *DAMAGE) as error:
         raise damaged(path, error) from error
     return None
