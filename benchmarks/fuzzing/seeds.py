@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from pathlib import Path
 
 import msgspec
 from mcap.reader import make_reader
 
 from runtime.contracts.clock import ClockTie
-from runtime.contracts.config import Config, RecordConfig, default_config
+from runtime.contracts.config import BusConfig, Config, RecordConfig, default_config
 from runtime.contracts.engine import EngineFingerprint
 from runtime.contracts.identity import FrameId
 from runtime.contracts.incident import Incident, IncidentIndex, Trigger
@@ -71,16 +72,37 @@ def frame_payloads(sequence: int) -> tuple[Payload, ...]:
 
 def a_plan(drive_dir: Path, **record: int | float) -> RunPlan:
     """The plan of a run whose sockets lie in a folder of its own."""
-    drive_dir.mkdir(parents=True, exist_ok=True)
     ensure_key(default_key_dir())
+    return a_plan_of(drive_dir, Config(record=msgspec.structs.replace(RecordConfig(), **record)))
+
+
+def a_plan_of(drive_dir: Path, config: Config) -> RunPlan:
+    """The plan of a run."""
+    drive_dir.mkdir(parents=True, exist_ok=True)
     return make_plan(
         drive_id="drive",
         drive_dir=drive_dir,
         run_dir=make_run_dir(),
         source_uri="fuzz",
         pacing=None,
-        config=Config(record=msgspec.structs.replace(RecordConfig(), **record)),
+        config=config,
     )
+
+
+def a_config(*, tcp: bool, key_dir: Path) -> Config:
+    """The configuration of a vehicle with keys of its own, whose sockets are where they can be had at this moment."""
+    ensure_key(key_dir)
+    record = msgspec.structs.replace(RecordConfig(), key_dir=str(key_dir))
+    if not tcp:
+        return Config(record=record)
+    viewers, pictures, link, marks = (f"tcp://127.0.0.1:{_free_port()}" for _ in range(4))
+    return Config(record=record, bus=BusConfig("tcp", True, viewers, pictures, link, marks))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def a_drive(work: Path) -> Path:

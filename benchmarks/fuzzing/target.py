@@ -10,11 +10,15 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one case: how many inputs it held, how many of them were taken and how many refused."""
+    """What became of one case: how many inputs it held, how many of them were taken and how many refused.
+
+    `peak_mib`: what a process other than this one needs more than before.
+    """
 
     inputs: int
     accepted: int
     refused: int
+    peak_mib: float = 0.0
 
 
 class BrokenPromiseError(AssertionError):

@@ -23,6 +23,7 @@ from types import FrameType
 from benchmarks.fuzzing.target import BrokenPromiseError, Target
 
 GIB, MIB = 1 << 30, 1 << 20
+CASE_DIGITS = 8
 ADDRESS_SPACE_BYTES = 3 * GIB  # beyond what the process has when it begins
 
 
@@ -39,6 +40,18 @@ class Tally:
     peak_mib: float = 0.0
     wall_s: float = 0.0
     findings: list[str] = field(default_factory=list)
+    crashes: list[str] = field(default_factory=list)  # of the whole process
+
+    def add(self, other: Tally) -> None:
+        """Count another process's in."""
+        self.cases += other.cases
+        self.inputs += other.inputs
+        self.accepted += other.accepted
+        self.refused += other.refused
+        self.worst_s = max(self.worst_s, other.worst_s)
+        self.peak_mib = max(self.peak_mib, other.peak_mib)
+        self.wall_s += other.wall_s
+        self.findings += other.findings
 
 
 @dataclass(frozen=True)
@@ -71,6 +84,20 @@ class Job:
     folder: Path
     progress: Path
 
+    def arguments(self) -> list[str]:
+        """As `main` takes them."""
+        return [self.target, str(self.seed), str(self.first), str(self.inputs), str(self.folder), str(self.progress)]
+
+
+def finding_path(folder: Path, target: str, seed: int, number: int) -> Path:
+    """Where a finding is kept; the same name with `.txt` says what it is."""
+    return folder / f"{target}-{seed}-{number}"
+
+
+def read_progress(path: Path) -> int:
+    """The number of the case that was under way."""
+    return int.from_bytes(path.read_bytes(), "little")
+
 
 def drive_target(target: Target, job: Job, bounds: Bounds) -> Tally:
     """Do it."""
@@ -81,11 +108,11 @@ def drive_target(target: Target, job: Job, bounds: Bounds) -> Tally:
     number, began = job.first, time.perf_counter()
     while tally.inputs < job.inputs:
         case = target.case(case_random(seed, name, number))
-        os.pwrite(under_way, number.to_bytes(8, "little"), 0)
+        os.pwrite(under_way, number.to_bytes(CASE_DIGITS, "little"), 0)
         found = judged(target, case, bounds, tally)
         tally.cases += 1
         if found:
-            path = job.folder / f"{name}-{seed}-{number}"
+            path = finding_path(job.folder, name, seed, number)
             target.keep(case, path)
             path.with_suffix(".txt").write_text(found, encoding="utf-8", errors="backslashreplace")
             tally.findings.append(f"{path.name}: {found.strip().splitlines()[-1][:300]}")
@@ -117,6 +144,8 @@ def judged(target: Target, case: bytes, bounds: Bounds, tally: Tally) -> str:
     tally.inputs += outcome.inputs
     tally.accepted += outcome.accepted
     tally.refused += outcome.refused
+    grown_mib = max(grown_mib, outcome.peak_mib)
+    tally.peak_mib = max(tally.peak_mib, grown_mib)
     if grown_mib > bounds.mib:
         return f"{BrokenPromiseError.__name__}: the case took {grown_mib:.0f} MiB, more than {bounds.mib:g}"
     return ""
