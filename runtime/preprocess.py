@@ -29,12 +29,7 @@ def preprocess(picture: Picture, image_input: ImageInput) -> NDArray[np.uint8]:
     Raises:
         SourceError: the picture has another type or shape, or is so small that the crop leaves no pixel of it.
     """
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        raise SourceError(
-            f"camera {image_input.camera!r} gave a {picture.dtype} picture of shape {picture.shape}; "
-            "a source must give uint8, height x width x 3, blue-green-red"
-        )
-    view = _cropped(picture, image_input)
+    view = cropped(picture, image_input)
     size = (image_input.width, image_input.height)
     resized = cv2.resize(view, size, interpolation=_INTERPOLATION[image_input.interpolation])
     if image_input.colour == "RGB":
@@ -45,7 +40,13 @@ def preprocess(picture: Picture, image_input: ImageInput) -> NDArray[np.uint8]:
     return tensor[np.newaxis]
 
 
-def _cropped(picture: Picture, image_input: ImageInput) -> Picture:
+def cropped(picture: Picture, image_input: ImageInput) -> Picture:
+    """What of a picture the model sees: a view of it, in the picture's pixels. Raises as `preprocess` does."""
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise SourceError(
+            f"camera {image_input.camera!r} gave a {picture.dtype} picture of shape {picture.shape}; "
+            "a source must give uint8, height x width x 3, blue-green-red"
+        )
     height, width = picture.shape[:2]
     crop = image_input.crop
     top, bottom = _pixel(crop.top, height), _pixel(crop.bottom, height)

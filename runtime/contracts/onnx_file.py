@@ -1,4 +1,4 @@
-"""What the model contract needs of an ONNX file, read without the onnx package, which the vehicle does not carry.
+"""What the model contract needs of an ONNX file, read and written without the onnx package: the vehicle has none.
 
 The file is a protobuf ModelProto; field numbers are those of onnx.proto3. Metadata is the repeated field 14, of
 StringStringEntryProto {key = 1, value = 2}. Everything here raises ValueError on bytes that are no such file.
@@ -162,3 +162,8 @@ def _varint_bytes(value: int) -> bytes:
 def length_delimited(field: int, data: bytes) -> bytes:
     """A field of texts, bytes or a message, as it is written."""
     return _varint_bytes(field << 3 | BYTES) + _varint_bytes(len(data)) + data
+
+
+def number(field: int, value: int) -> bytes:
+    """A field of a whole number from 0 on, as it is written."""
+    return _varint_bytes(field << 3 | _VARINT) + _varint_bytes(value)

@@ -35,6 +35,7 @@ class Binding:
         inputs: Mapping[str, TensorSpec],
         outputs: Mapping[str, TensorSpec],
         fixed: frozenset[str],
+        held: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
         """Take memory for every input, and for the outputs `fixed`, whose shape never changes.
 
@@ -42,9 +43,10 @@ class Binding:
             library: the module onnxruntime.
             session: its session.
             device: `cuda`, or `cpu`.
-            inputs: every input of the graph.
+            inputs: every input of the graph that another value goes into in each pass.
             outputs: every output of the graph as a real pass gave it.
             fixed: the outputs that keep their shape; the others are put into new memory in every pass.
+            held: the other inputs, with the value that each keeps; it is copied once.
         """
         self._session, self._inputs, self._names = session, inputs, tuple(outputs)
         self._binding = session.io_binding()
@@ -52,6 +54,10 @@ class Binding:
         for name, spec in inputs.items():
             value = _allocated(library, spec, device)
             self._values[name] = value
+            self._binding.bind_ortvalue_input(name, value)
+        for name, array in (held or {}).items():
+            value = _allocated(library, TensorSpec(name, str(array.dtype), array.shape), device)
+            value.update_inplace(np.ascontiguousarray(array))
             self._binding.bind_ortvalue_input(name, value)
         for name, spec in outputs.items():
             if name in fixed:

@@ -81,10 +81,21 @@ class Library:
     ) -> Binding | None:
         """Memory of its own on the device that the first provider computes on; None on the CPU. Raises EngineError."""
         device = device_of(self._wanted)
-        if device is None:
-            return None
+        return None if device is None else self.bound_to(device, session, inputs=inputs, outputs=outputs, fixed=fixed)
+
+    def bound_to(
+        self,
+        device: str,
+        session: Any,
+        *,
+        inputs: Mapping[str, TensorSpec],
+        outputs: Mapping[str, TensorSpec],
+        fixed: frozenset[str],
+        held: Mapping[str, NDArray[Any]] | None = None,
+    ) -> Binding:
+        """A session with its tensors in memory of `device`, as `Binding` says. Raises EngineError."""
         try:
-            return Binding(self._ort, session, device, inputs=inputs, outputs=outputs, fixed=fixed)
+            return Binding(self._ort, session, device, inputs=inputs, outputs=outputs, fixed=fixed, held=held)
         except self.errors as error:
             raise EngineError(
                 f"{self.what}: the device has no memory for its tensors: {first_line(error)}; end other programs on it"
