@@ -30,6 +30,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     providers: Annotated[tuple[str, ...], Meta(min_length=1)] = ("CPUExecutionProvider",)
     threads: Annotated[int, Meta(ge=1, le=64)] = 1
     optimisation: Literal["all", "extended", "basic", "none"] = "all"
+    preprocessing: Literal["cpu", "gpu"] = "cpu"  # makes the recorded input; what is recorded is replayed as it is
 
 
 class VehicleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

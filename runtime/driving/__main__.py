@@ -31,6 +31,7 @@ from runtime.driving.handover import HandOver
 from runtime.driving.loop import AssumedVehicle, Driver, drive
 from runtime.driving.progress import Phase, Progress
 from runtime.engines.open import open_engine
+from runtime.engines.preprocessing.open import Preprocess, open_preprocess
 from runtime.sources.open import open_source
 from runtime.sources.pacing import PacedSource, paced
 from runtime.supervise.plan import RunPlan, read_plan
@@ -67,6 +68,7 @@ class DrivingProcess:
         manifest = read_manifest(plan.model_path)
         kept = plan.engine_plan_path
         with closing(open_engine(plan.config.engine, plan.model_path, kept if kept.exists() else None)) as engine:
+            preprocess = open_preprocess(plan.config.engine, manifest)
             source = open_source(SourceRequest(plan.source_uri, manifest.cameras, plan.pacing))
             self._pacing = pacing_of(source, plan.pacing)
             with closing(paced(source, manifest.cameras, self._pacing, self._clock)) as frames:
@@ -74,11 +76,13 @@ class DrivingProcess:
                 if self._stop:
                     frames.stop()
                 try:
-                    return self._drive(manifest, engine, source, frames)
+                    return self._drive(manifest, engine, preprocess, source, frames)
                 finally:
                     self._frames = None
 
-    def _drive(self, manifest: Manifest, engine: Engine, source: Source, frames: PacedSource) -> Progress:
+    def _drive(
+        self, manifest: Manifest, engine: Engine, preprocess: Preprocess, source: Source, frames: PacedSource
+    ) -> Progress:
         plan, config = self._plan, self._plan.config
         with (
             closing(
@@ -93,7 +97,7 @@ class DrivingProcess:
             vehicle = source.vehicle or AssumedVehicle(config.vehicle.assumed_speed_mps)
             deadline_ns = round(config.decision.deadline_ms * NS_PER_MS) if self._pacing == "real-time" else None
             policy = Policy(manifest, engine, config, plan.drive_id, header.mode)
-            driver = Driver(manifest, policy, vehicle, self._clock, deadline_ns)
+            driver = Driver(manifest, preprocess, policy, vehicle, self._clock, deadline_ns)
             error, patience_s = "", _SEAL_WAIT_S
             try:
                 drive(frames, driver, hand_over, lambda: self._after_frame(hand_over))

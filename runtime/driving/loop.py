@@ -13,7 +13,7 @@ from runtime.contracts.units import NS_PER_MS
 from runtime.contracts.vehicle import Command, Reading, VehiclePort, VehicleState
 from runtime.decision.policy import Memory, Policy
 from runtime.driving.handover import HandOver
-from runtime.preprocess import preprocess
+from runtime.engines.preprocessing.open import Preprocess
 from runtime.sources.pacing import Delivery, PacedSource
 
 
@@ -37,6 +37,7 @@ class Driver:
     """What the loop needs to turn a capture into a command."""
 
     manifest: Manifest
+    preprocess: Preprocess
     policy: Policy
     vehicle: VehiclePort
     clock: Clock
@@ -49,7 +50,9 @@ class Driver:
         """
         try:
             state = self.vehicle.state(capture.t_source_ns).sampled_at(capture.t_source_ns)
-            images = {image.name: preprocess(capture.pictures[image.camera], image) for image in self.manifest.images}
+            images = {
+                image.name: self.preprocess(capture.pictures[image.camera], image) for image in self.manifest.images
+            }
             inputs = self.policy.network_inputs(images, state, memory)
             outputs = self.policy.run(inputs)
         except SightlineError as error:
