@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,15 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Give back files and devices. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """What a source may have besides: whoever stops a drive need not wait for one that waits for its camera."""
+
+    def interrupt(self) -> None:
+        """Have a `read` that waits give None soon, and each later one at once. From any thread; returns at once."""
         ...
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from runtime.contracts.clock import ClockDomain
 from runtime.contracts.errors import SourceError
 from runtime.contracts.link import FARTHEST_SOURCE_TIME_NS
-from runtime.contracts.source import Capture, Missing, Source
+from runtime.contracts.source import Capture, Interruptible, Missing, Source
 from runtime.contracts.vehicle import VehiclePort
 
 
@@ -71,6 +71,11 @@ class CheckedSource:
         if item.sequence is sequence and item.t_source_ns is t_source_ns:
             return item
         return replace(item, sequence=sequence, t_source_ns=t_source_ns)
+
+    def interrupt(self) -> None:
+        """See Interruptible; nothing where the source has none."""
+        if isinstance(self._source, Interruptible):
+            self._source.interrupt()
 
     def close(self) -> None:
         """Close the source. Idempotent as the source is."""

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from runtime.contracts.clock import Clock, SystemClock
 from runtime.contracts.errors import SourceError
-from runtime.contracts.source import Capture, Missing, Pacing, Source
+from runtime.contracts.source import Capture, Interruptible, Missing, Pacing, Source
 from runtime.contracts.units import NS_PER_S
 from runtime.sources.checked import CheckedSource
 
@@ -114,6 +114,7 @@ class RealTime:
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._capture, name="capture", daemon=True)
         self._started = False
+        self._given_up = False  # the source's `read` hangs: nobody waits for it twice
 
     def __iter__(self) -> Iterator[Delivery]:
         """See PacedSource."""
@@ -128,15 +129,17 @@ class RealTime:
     def stop(self) -> None:
         """See PacedSource."""
         self._stopped.set()
+        if isinstance(self._source, Interruptible):
+            self._source.interrupt()
 
     def close(self) -> None:
         """See PacedSource. The thread that reads the source closes it: under a `read` that may crash a decoder."""
-        self._stopped.set()
+        self.stop()
         if not self._started:
             self._started = True
             self._ended = True
             self._source.close()
-        elif self._thread.is_alive() and self._thread is not threading.current_thread():
+        elif self._thread.is_alive() and self._thread is not threading.current_thread() and not self._given_up:
             self._thread.join(_HANG_TIMEOUT_S)
 
     def _take(self) -> Delivery | None:
@@ -144,7 +147,8 @@ class RealTime:
             # `_after` is empty wherever `_waiting` is None.
             while not self._changed.wait_for(lambda: self._before or self._waiting or self._ended, _HANG_TIMEOUT_S):
                 if self._stopped.is_set():
-                    return None  # the source's `read` hangs, and nobody wants more of it
+                    self._given_up = True
+                    return None  # nobody wants more of it
             if self._before:
                 return self._before.popleft()
             if self._waiting is not None:

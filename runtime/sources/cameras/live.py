@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
 
-from runtime.contracts.clock import Clock, ClockDomain
+from runtime.contracts.clock import ClockDomain
 from runtime.contracts.errors import SourceError
 from runtime.contracts.source import Capture, Missing, SourceRequest
-from runtime.contracts.units import s_from_ns
 from runtime.sources.cameras.address import without_password
 from runtime.sources.cameras.stream import Frame, Open, Stream, StreamLostError
 
@@ -19,26 +19,30 @@ _MOST_DECLARED_ONE_BY_ONE = 1000
 class LiveSource:
     """One camera. Nothing is known of its vehicle.
 
-    A break is one Missing, however long: how many pictures there would have been nobody knows. What the driver's own
-    count skips is a Missing each.
+    A break is one Missing, however long, given when it begins, for the camera may never come back: how many pictures
+    there would have been nobody knows. What the driver's own count skips is a Missing each.
     """
 
-    def __init__(self, request: SourceRequest, connect: Open, clock: Clock, wait: Callable[[float], object]) -> None:
-        """Connect; `wait` takes seconds. Raises SourceError where the camera does not answer this first time."""
+    def __init__(
+        self, request: SourceRequest, connect: Open, wait: Callable[[float, threading.Event], object] | None = None
+    ) -> None:
+        """Connect. `wait` takes seconds, and an event that ends it early; None waits for real.
+
+        Raises SourceError where the camera does not answer this first time.
+        """
         if len(request.cameras) != 1:
             raise SourceError(
                 f"source {request.uri!r} is one camera and the model asks for {len(request.cameras)} "
                 f"({', '.join(request.cameras)}); use a model with one image input"
             )
         self._uri, self._camera = without_password(request.uri), request.cameras[0]
-        self._connect, self._clock, self._wait = connect, clock, wait
+        self._connect, self._wait = connect, wait or _wait
         self._stream: Stream | None = None
-        self._closed = False
+        self._ended = threading.Event()
         self._sequence = 0
         self._last_ns: int | None = None
         self._count: int | None = None
         self._shape: tuple[int, ...] | None = None
-        self._lost: tuple[str, int] | None = None  # why, and since when
         self._waiting: deque[Capture | Missing] = deque()
         try:
             self._stream = connect()
@@ -66,18 +70,22 @@ class LiveSource:
         return
 
     def read(self) -> Capture | Missing | None:
-        """The next picture, or what was lost before it; waits through breaks. None once it is closed."""
+        """The next picture, or what was lost before it; waits through breaks. None once it is interrupted or closed."""
         while not self._waiting:
-            if self._closed:
+            if self._ended.is_set():
                 return None
             frame = self._next()
             if frame is not None:
                 self._take(frame)
         return self._waiting.popleft()
 
+    def interrupt(self) -> None:
+        """See Interruptible. A connection that is being made is waited for, as long as its library takes."""
+        self._ended.set()
+
     def close(self) -> None:
         """Give the camera back. Idempotent."""
-        self._closed = True
+        self._ended.set()
         if self._stream is not None:
             self._stream.close()
             self._stream = None
@@ -90,15 +98,17 @@ class LiveSource:
         try:
             return self._stream.next()
         except StreamLostError as error:
-            self._lost = self._lost or (str(error), self._clock.monotonic_ns())
             self._stream.close()
-            self._stream = None
+            self._stream, self._count = None, None
+            self._miss(f"the camera is away: {error}", 0 if self._last_ns is None else self._last_ns + 1)
             return None
 
     def _connect_again(self) -> Stream | None:
         backoff_s = FIRST_BACKOFF_S
-        while not self._closed:
-            self._wait(backoff_s)
+        while not self._ended.is_set():
+            self._wait(backoff_s, self._ended)
+            if self._ended.is_set():
+                break
             backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)
             try:
                 return self._connect()
@@ -108,12 +118,7 @@ class LiveSource:
 
     def _take(self, frame: Frame) -> None:
         after = 0 if self._last_ns is None else self._last_ns + 1
-        if self._lost is not None:
-            reason, since_ns = self._lost
-            self._lost, self._count = None, None
-            away_s = s_from_ns(self._clock.monotonic_ns() - since_ns)
-            self._miss(f"the camera was away for {away_s:.1f} s: {reason}", after)
-        elif self._count is not None and frame.count is not None and frame.count > self._count + 1:
+        if self._count is not None and frame.count is not None and frame.count > self._count + 1:
             self._skipped(frame.count - self._count - 1, after, frame.t_monotonic_ns)
         self._count = frame.count
         t_source_ns = max(frame.t_monotonic_ns, 0 if self._last_ns is None else self._last_ns + 1)
@@ -139,6 +144,10 @@ class LiveSource:
         self._waiting.append(item)
         self._sequence += 1
         self._last_ns = item.t_source_ns
+
+
+def _wait(seconds: float, ended: threading.Event) -> None:
+    ended.wait(seconds)
 
 
 def _size(shape: tuple[int, ...]) -> str:

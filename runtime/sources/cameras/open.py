@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 
 from runtime import gstreamer
@@ -21,11 +20,11 @@ def open_source(request: SourceRequest) -> LiveSource:
 
     Raises SourceError where the URI is wrong, its library is missing, or the camera does not answer.
     """
-    address, clock = parse(request.uri), SystemClock()
+    address = parse(request.uri)
     connect: Open = partial(GStreamerStream, address)
     if library_of(address) == "pyav":
-        connect = partial(PyAvStream, address, clock)
-    return LiveSource(request, connect, clock, time.sleep)
+        connect = partial(PyAvStream, address, SystemClock())
+    return LiveSource(request, connect)
 
 
 def library_of(address: Address) -> Library:

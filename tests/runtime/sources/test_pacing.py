@@ -224,3 +224,28 @@ def test_close_does_not_hang_on_a_source_that_does(monkeypatch: pytest.MonkeyPat
     timed.close()
     assert source.closed_by == []  # not under its read
     unplugged.set()
+
+
+def test_a_source_that_waits_for_its_camera_is_interrupted_and_closed_by_its_reader() -> None:
+    class Waiting(ListedSource):
+        def __init__(self) -> None:
+            super().__init__([capture(0)], domain="real")
+            self.interrupted = threading.Event()
+
+        def read(self) -> Capture | Missing | None:
+            item = super().read()
+            if item is None:
+                assert self.interrupted.wait(30)
+            return item
+
+        def interrupt(self) -> None:
+            self.interrupted.set()
+
+    source = Waiting()
+    timed = paced(source, ("front",), "real-time")
+    deliveries = iter(timed)
+    next(deliveries)
+    timed.stop()
+    assert list(deliveries) == []
+    timed.close()
+    assert source.closed_by == ["capture"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 
@@ -25,6 +26,7 @@ class Clock:
     def __init__(self) -> None:
         self.now_ns = 10**12
         self.waits_s: list[float] = []
+        self.interrupts: Callable[[], None] = lambda: None
 
     def monotonic_ns(self) -> int:
         return self.now_ns
@@ -32,9 +34,10 @@ class Clock:
     def utc_ns(self) -> int:
         return self.now_ns
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float, _ended: threading.Event) -> None:
         self.waits_s.append(seconds)
         self.now_ns += round(seconds * 1e9)
+        self.interrupts()
 
 
 class Scripted:
@@ -66,7 +69,7 @@ def source(clock: Clock, *connections: Stream | Exception) -> LiveSource:
             raise one
         return one
 
-    return LiveSource(REQUEST, connect, clock, clock.wait)
+    return LiveSource(REQUEST, connect, clock.wait)
 
 
 def read(live: LiveSource, count: int) -> list[Capture | Missing]:
@@ -91,15 +94,51 @@ def test_pictures_carry_the_drivers_time_on_the_hosts_clock() -> None:
     assert [item.sequence for item in items] == [0, 1, 2]
 
 
-def test_a_break_is_one_missing_with_its_reason_and_its_length() -> None:
+def test_a_break_is_one_missing_with_its_reason() -> None:
     clock = Clock()
     first, second = Scripted(clock, [None] * 2), Scripted(clock, [None] * 2)
     lost = StreamLostError("connection refused")
     items = read(source(clock, first, lost, lost, second), 5)
     assert kinds(items) == "cc-cc"
-    assert reasons(items) == ["the camera was away for 1.8 s: no picture for 2 s"]  # 0.25 + 0.5 + 1 and one picture
+    assert reasons(items) == ["the camera is away: no picture for 2 s"]
     assert first.closed
     assert sorted(item.t_source_ns for item in items) == [item.t_source_ns for item in items]
+
+
+def test_a_break_is_told_when_it_begins_for_it_may_have_no_end() -> None:
+    clock = Clock()
+    live = source(clock, Scripted(clock, [None]))
+    assert kinds(read(live, 2)) == "c-"
+    assert clock.waits_s == []
+
+
+def test_a_source_that_waits_for_its_camera_can_be_interrupted() -> None:
+    clock = Clock()
+    live = source(clock, Scripted(clock, [None]), *[StreamLostError("refused")] * 3)
+    read(live, 2)
+    clock.interrupts = live.interrupt
+    assert live.read() is None
+    assert clock.waits_s == [0.25]
+    assert live.read() is None
+
+
+def test_an_interrupt_ends_a_real_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.sources.cameras.live.FIRST_BACKOFF_S", 1e6)
+    clock, connections = Clock(), 0
+
+    def connect() -> Stream:
+        nonlocal connections
+        connections += 1
+        return Scripted(clock, [None])
+
+    live = LiveSource(REQUEST, connect)
+    read(live, 2)
+    reader = threading.Thread(target=live.read, daemon=True)
+    reader.start()
+    live.interrupt()
+    reader.join(30)
+    assert not reader.is_alive()
+    assert connections == 1
 
 
 def test_waits_grow_up_to_their_bound_and_begin_anew_after_a_picture() -> None:
@@ -163,7 +202,7 @@ def test_a_camera_that_does_not_answer_at_first_is_refused_without_its_password(
 def test_a_camera_that_will_never_answer_again_ends_the_source_with_the_reason() -> None:
     clock = Clock()
     live = source(clock, Scripted(clock, [None]), SourceError("GStreamer was taken away"))
-    read(live, 1)
+    read(live, 2)
     with pytest.raises(SourceError, match="taken away"):
         live.read()
 
@@ -191,4 +230,4 @@ def test_a_camera_waits_for_nobody() -> None:
 def test_a_model_with_two_cameras_is_refused() -> None:
     connect: Callable[[], Stream] = pytest.fail
     with pytest.raises(SourceError, match="one camera and the model asks for 2"):
-        LiveSource(SourceRequest("csi://0", ("left", "right"), None), connect, Clock(), lambda _: None)
+        LiveSource(SourceRequest("csi://0", ("left", "right"), None), connect)
