@@ -16,6 +16,8 @@ from review.verify.manifest import (
     DRIVE_FOLDER,
     LARGEST_MANIFEST_BYTES,
     MANIFEST_NAME,
+    README_NAME,
+    VERIFIER_NAME,
     Asked,
     Manifest,
     ManifestError,
@@ -25,6 +27,9 @@ from review.verify.plain_file import hash_plain, is_plain, read_plain
 from review.verify.report import Finding, Verification
 from runtime.contracts.errors import RecordError
 from runtime.seal.statement import printable
+
+_BESIDE_THE_DRIVE = (README_NAME, VERIFIER_NAME)
+"""All else that no seal covers would pass for a part of what the vehicle signed."""
 
 
 def verify_bundle(
@@ -94,8 +99,12 @@ def _manifest(folder: Path) -> tuple[Manifest | None, bytes, list[Finding]]:
 def _files(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     """Every file of the bundle against the manifest, so that what was changed on the way is found."""
     there = {path.relative_to(folder).as_posix() for path in _entries(folder)} - {MANIFEST_NAME, CUSTODY_NAME}
-    for name in sorted(there - set(manifest.files)):
-        yield Finding("file-foreign", printable(name), "the bundle's manifest does not name it")
+    for name in sorted(there):
+        if name not in manifest.files:
+            yield Finding("file-foreign", printable(name), "the bundle's manifest does not name it")
+        elif name not in _BESIDE_THE_DRIVE and not name.startswith(f"{DRIVE_FOLDER}/"):
+            text = "the manifest names it, but nobody signed for it: no bundle has such a file"
+            yield Finding("file-foreign", printable(name), text)
     for name, was in sorted(manifest.files.items()):
         if name not in there or not is_plain(folder / name):
             yield Finding("file-missing", printable(name), "the bundle's manifest names it, and it is not there")

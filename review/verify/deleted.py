@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from review.verify.plain_file import hash_plain, is_plain, read_plain
+from review.verify.plain_file import hash_plain, is_plain, is_there, read_plain
 from review.verify.report import Deleted, Finding
 from review.verify.seals import FoundSeal
 from runtime.seal.statement import INCIDENTS_NAME, FileHash, SegmentSeal, TombstoneSeal, leaves_name
@@ -25,8 +25,10 @@ class Deletions:
     findings: tuple[Finding, ...]
 
     def excuses(self, folder: Path, seal: SegmentSeal) -> bool:
-        """Whether the segment is not there, and by the vehicle's own word."""
-        return seal.segment in self.tombstones and not is_plain(folder / seal.file_name)
+        """Whether the segment is not there, and by the vehicle's own word. A link in its place is no absence: whoever
+        opens the drive would follow it.
+        """
+        return seal.segment in self.tombstones and not is_there(folder / seal.file_name)
 
 
 def read_deletions(folder: Path, seals: tuple[FoundSeal, ...]) -> Deletions:
@@ -65,7 +67,8 @@ def deleted(folder: Path, segments: tuple[SegmentSeal, ...], deletions: Deletion
 def left_behind(folder: Path, seal: SegmentSeal) -> Iterator[Finding]:
     """Of a deleted segment the leaves may still be there: whoever deleted it died meanwhile."""
     name = leaves_name(seal.segment)
-    if is_plain(folder / name) and hash_plain(folder / name) != seal.leaves_file:
+    path = folder / name
+    if is_there(path) and not (is_plain(path) and hash_plain(path) == seal.leaves_file):
         yield Finding("file-changed", name, "the deleted segment's leaves are not as they were sealed", seal.segment)
 
 

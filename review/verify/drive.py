@@ -11,7 +11,7 @@ from pathlib import Path
 
 from review.verify.deleted import deleted, left_behind, read_deletions
 from review.verify.handed import Handed
-from review.verify.plain_file import hash_plain, is_plain
+from review.verify.plain_file import hash_plain, is_plain, is_there
 from review.verify.report import Finding, Level, Verification
 from review.verify.seals import FoundSeal, FoundSeals, read_seals
 from review.verify.segments import SegmentCheck
@@ -19,13 +19,13 @@ from runtime.contracts.errors import RecordError
 from runtime.seal.part_file import part_name, proof_name
 from runtime.seal.statement import (
     INCIDENTS_NAME,
-    KEY_PREFIX,
     LEAVES_SUFFIX,
     SEAL_SUFFIX,
     ClosingSeal,
     FileHash,
     SegmentSeal,
     TombstoneSeal,
+    key_name,
     leaves_name,
     printable,
 )
@@ -183,7 +183,9 @@ class _Check:
         for files in self._speaking_of_files():
             for name, was in files.items():
                 path = self._folder / name
-                if not is_plain(path):
+                if is_there(path) and not is_plain(path):
+                    yield Finding("file-missing", printable(name), "a link or a folder lies in the place of the file")
+                elif not is_plain(path):
                     left_out = self._handed is not None and self._handed.leaves_out(name)
                     if left_out or self.deletions.files.get(name) == was:
                         continue
@@ -226,13 +228,13 @@ class _Check:
                 why = "its seal does not hold" if there else "it was put here, or its seal was taken away"
                 text = f"no seal speaks of this segment: {why}"
                 yield Finding("segment-unsealed", name, text, segment=int(match.group(1)))
-            elif not (name.startswith(KEY_PREFIX) and self._is_used(name)):
+            elif not self._is_used(name):
                 kind = "its seal is not there" if name.endswith(LEAVES_SUFFIX) else "no seal speaks of it"
                 yield Finding("file-foreign", printable(name), f"{kind}: it does not belong to the record")
 
     def _is_used(self, name: str) -> bool:
         """Whether it is the public key of a seal, shown after the first one: a key was changed in mid-drive."""
-        return any(name.startswith(f"{KEY_PREFIX}{one.seal.key_id[:16]}.") for one in self._sealed.seals)
+        return is_plain(self._folder / name) and any(name == key_name(one.seal.key_id) for one in self._sealed.seals)
 
     def _end(self) -> Iterator[Finding]:
         indices = sorted({one.segment for one in self.segments})

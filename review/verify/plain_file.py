@@ -19,6 +19,15 @@ def is_plain(path: Path) -> bool:
         return False
 
 
+def is_there(path: Path) -> bool:
+    """Whether anything has this name, a link that leads nowhere included."""
+    try:
+        path.lstat()
+    except OSError:
+        return False
+    return True
+
+
 def read_plain(path: Path) -> bytes:
     """A file's bytes. Raises RecordError where it cannot be read."""
     try:

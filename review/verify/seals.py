@@ -9,7 +9,15 @@ from pathlib import Path
 
 from review.verify.plain_file import is_plain, read_plain
 from review.verify.report import Finding
-from runtime.seal.envelope import Envelope, EnvelopeError, is_signed_by, key_id_of, parse_envelope, parse_public_key
+from runtime.seal.envelope import (
+    Envelope,
+    EnvelopeError,
+    is_signed_by,
+    key_id_of,
+    parse_envelope,
+    parse_public_key,
+    public_key_pem,
+)
 from runtime.seal.rotation import ROTATION_PREFIX, successors
 from runtime.seal.statement import (
     KEY_PREFIX,
@@ -23,6 +31,7 @@ from runtime.seal.statement import (
     TombstoneSeal,
     key_name,
     parse_seal,
+    printable,
     seal_hash,
     seal_name,
     segment_of,
@@ -73,15 +82,19 @@ def _shown_keys(folder: Path, names: Iterable[str], findings: list[Finding]) -> 
     """The public keys in the folder, by identity: what a seal is checked with, which is not to say trusted."""
     for name in names:
         if name.startswith(KEY_PREFIX) and name.endswith(KEY_SUFFIX):
+            data = read_plain(folder / name)
             try:
-                key = parse_public_key(read_plain(folder / name))
+                key = parse_public_key(data)
             except EnvelopeError as error:
-                findings.append(Finding("file-changed", name, str(error)))
+                findings.append(Finding("file-changed", printable(name), str(error)))
                 continue
+            if public_key_pem(key) != data:  # no seal covers the file of a key that came in mid-drive
+                text = "the key is spelled in another way than it was written"
+                findings.append(Finding("file-changed", printable(name), text))
             if key_name(key_id_of(key)) == name:
                 yield key_id_of(key), key
             else:
-                findings.append(Finding("file-changed", name, "it is another key than its name says"))
+                findings.append(Finding("file-changed", printable(name), "it is another key than its name says"))
 
 
 def _statements(folder: Path, names: Iterable[str]) -> Iterator[Envelope]:

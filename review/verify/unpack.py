@@ -6,6 +6,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ def _unpack(path: Path, folder: Path) -> None:
             for one in entries:
                 if not one.is_dir():
                     archive.extract(one, folder)
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
         raise RecordError(
             f"{path} is no zip file that can be read: {error}; give a drive's or bundle's folder"
         ) from error
@@ -84,10 +85,13 @@ def _refuse_odd(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     """Names that lead elsewhere, links, and two files of one name, of which another tool might take the other."""
     if len(entries) > _MOST_ENTRIES:
         raise RecordError(f"{path} holds {len(entries)} files, more than any bundle")
+    if entries and min(one.header_offset for one in entries) > 0:  # zipfile finds the last one; others the first
+        raise RecordError(f"{path} has something else before its files, maybe another zip file; it is not unpacked")
     seen: set[str] = set()
     for one in entries:
         name, parts = one.filename, one.filename.rstrip("/").split("/")
-        odd = any(part in ("", ".", "..") for part in parts) or "\\" in name or len(parts) > _MOST_DEPTH
+        odd = one.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        odd = odd or any(part in ("", ".", "..") for part in parts) or "\\" in name or len(parts) > _MOST_DEPTH
         if odd or stat.S_ISLNK(one.external_attr >> 16) or not name.isprintable():
             raise RecordError(f"{path} holds {name!a:.200}, which no bundle does; it is not unpacked")
         if name.casefold() in seen:

@@ -125,6 +125,22 @@ def test_a_manifest_that_is_none_is_told_and_the_seals_still_hold(forger: Take, 
     assert [part.handed for part in found.bundle.parts] == ["part"] * 3
 
 
+@pytest.mark.parametrize("name", ["picture.mcap", "segment-0001.mcap", "other/segment-0001.mcap"])
+def test_what_no_seal_covers_is_not_vouched_for_by_its_makers_manifest(forger: Take, name: str) -> None:
+    """Beside the drive it could be taken for a part of it: of an intact bundle all is what the vehicle signed."""
+    held = forger(PEOPLE)
+    (held.bundle / name).parent.mkdir(exist_ok=True)
+    (held.bundle / name).write_bytes(b"never recorded")
+    held.cover_up()
+    assert [(one.kind, one.file) for one in held.findings()] == [("file-foreign", name)]
+
+
+def test_a_folder_in_the_place_of_a_file_that_was_left_out_is_told(forger: Take) -> None:
+    held = forger(Request(without_people=True, without_model=True))
+    (held.drive / "model.onnx").mkdir()
+    assert [(one.kind, one.file) for one in held.findings()] == [("file-missing", "model.onnx")]
+
+
 def test_a_manifest_has_one_spelling(forger: Take) -> None:
     held = forger(PEOPLE)
     path = held.bundle / MANIFEST_NAME

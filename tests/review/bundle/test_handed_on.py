@@ -82,14 +82,14 @@ def test_a_folder_that_holds_one_bundle_is_as_good_as_the_bundle(made: Made, tmp
         assert (found.folder, found.is_bundle) == (copy / "drive", False)
 
 
-def packed(path: Path, names: dict[str, bytes], *, link: bool = False) -> Path:
+def packed(path: Path, names: dict[str, bytes], *, link: bool = False, method: int = zipfile.ZIP_STORED) -> Path:
     """A zip file of these names."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in names.items():
             info = zipfile.ZipInfo(name)
             if link:
                 info.external_attr = (stat.S_IFLNK | 0o777) << 16
-            archive.writestr(info, data)
+            archive.writestr(info, data, method)
     return path
 
 
@@ -111,6 +111,31 @@ def test_a_zip_file_with_links_or_two_files_of_one_name_is_not_unpacked(tmp_path
         pytest.fail("it was unpacked")
     twice = packed(tmp_path / "same.zip", {"x/manifest.json": b"1", "x/MANIFEST.json": b"2"})
     with pytest.raises(RecordError, match="twice"), opened(twice):
+        pytest.fail("it was unpacked")
+
+
+def test_a_zip_file_with_another_before_it_is_not_unpacked(tmp_path: Path) -> None:
+    """Some tools would unpack the first, and who verifies the last."""
+    first, last = (packed(tmp_path / f"{n}.zip", {"x/manifest.json": b"%d" % n}) for n in (1, 2))
+    last.write_bytes(first.read_bytes() + last.read_bytes())
+    with pytest.raises(RecordError, match="before its files"), opened(last):
+        pytest.fail("it was unpacked")
+
+
+def test_a_zip_file_whose_content_is_damaged_could_not_be_checked(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.evidence/manifest.json", bytes(range(256)) * 64)
+        place = archive.getinfo("x.evidence/manifest.json").header_offset + 30 + len("x.evidence/manifest.json")
+    data = bytearray(path.read_bytes())
+    data[place : place + 64] = b"\xff" * 64
+    path.write_bytes(data)
+    with pytest.raises(RecordError, match="no zip file that can be read"), opened(path):
+        pytest.fail("it was unpacked")
+    path = packed(tmp_path / "y.zip", {"x.evidence/manifest.json": b"x"}, method=zipfile.ZIP_LZMA)
+    with pytest.raises(RecordError, match="which no bundle does"), opened(path):
         pytest.fail("it was unpacked")
 
 

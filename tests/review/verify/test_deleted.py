@@ -117,6 +117,25 @@ def test_a_segment_that_is_still_there_is_held_against_its_seal_whatever_its_tom
     assert kinds(verify_drive(copy, [key.public_key])) == ["file-changed"]
 
 
+@pytest.mark.parametrize("name", ["segment-0000.mcap", leaves_name(0), "model.onnx"])
+@pytest.mark.parametrize("kind", ["link", "dangling link", "folder"])
+def test_what_was_deleted_is_not_there_and_nothing_else_is_in_its_place(
+    copy: Path, key: VehicleKey, tmp_path: Path, name: str, kind: str
+) -> None:
+    """Whoever opens the drive would follow a link, and take another segment for what the vehicle sealed."""
+    bury(copy, key, 0, {"model.onnx": file_hash(copy / "model.onnx")})
+    delete(copy, 0)
+    (copy / "model.onnx").unlink()
+    assert verify_drive(copy, [key.public_key]).verdict == "intact"
+    (tmp_path / "other").write_bytes((copy / "segment-0001.mcap").read_bytes())
+    if kind == "folder":
+        (copy / name).mkdir()
+    else:
+        (copy / name).symlink_to(tmp_path / ("other" if kind == "link" else "nothing"))
+    found = verify_drive(copy, [key.public_key])
+    assert name in {one.file for one in found.findings}
+
+
 def test_a_segment_that_went_without_its_own_tombstone_is_missing(copy: Path, key: VehicleKey) -> None:
     bury(copy, key, 0)
     delete(copy, 0)

@@ -202,6 +202,28 @@ def test_a_public_key_that_is_gone_or_another_is_told(copy: Path, key: VehicleKe
     assert kinds(verify_drive(copy, []))[0] == "key-missing"
 
 
+def test_the_file_of_a_key_that_came_in_mid_drive_has_one_name_and_one_spelling(tmp_path: Path) -> None:
+    """No seal covers it: the first one was signed before."""
+    first = new_key(tmp_path / "keys")
+    folder = record_drive(tmp_path / "drive", tiny_policy(), 30, segment_s=1.0, key=first)
+    (folder / "closing-0002.seal.json").unlink()
+    _, second = rotate_key(tmp_path / "keys")
+    for path in rotation_files(tmp_path / "keys"):
+        shutil.copy(path, folder)
+    DriveSealer(folder, second).close()
+    assert verify_drive(folder, [first.public_key]).verdict == "intact"
+    path = folder / f"key-{second.key_id[:16]}.pub"
+    written = path.read_bytes()
+    path.write_bytes(written + b"\n")
+    assert [(one.kind, one.file) for one in verify_drive(folder, [first.public_key]).findings] == [
+        ("file-changed", path.name)
+    ]
+    path.write_bytes(written)
+    path.with_suffix(".mcap").write_bytes(b"never recorded")
+    found = verify_drive(folder, [first.public_key]).findings
+    assert [(one.kind, one.file) for one in found] == [("file-foreign", path.with_suffix(".mcap").name)]
+
+
 def test_without_its_leaves_a_damaged_segment_is_told_as_a_whole(copy: Path, key: VehicleKey) -> None:
     (copy / "segment-0001.leaves").unlink()
     assert kinds(verify_drive(copy, [key.public_key])) == ["file-missing"]
