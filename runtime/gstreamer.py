@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from runtime.contracts.errors import SourceError
+from runtime.sources.location import without_password
 
 MEND = (
     "install it (Debian, Ubuntu: sudo scripts/system-packages camera) and let the environment see its binding "
@@ -44,7 +45,8 @@ def launched(text: str) -> Any:
     try:
         return gst.parse_launch(text)
     except GLib.Error as error:
-        raise SourceError(f"GStreamer cannot build the pipeline {text!r}: {error}; {MEND}") from error
+        told = without_password(f"GStreamer cannot build the pipeline {text!r}: {error}; {MEND}")
+        raise SourceError(told) from error
 
 
 def trouble(bus: Any) -> str:

@@ -8,6 +8,7 @@ from runtime.contracts.clock import SystemClock, tie
 from runtime.doctor.finding import Finding, text_of
 
 _SLOW_SOURCES = ("hpet", "acpi_pm", "jiffies", "refined-jiffies")
+_DISCIPLINE = "run chrony or systemd-timesyncd; records say so"
 
 
 def clock_source(root: Path = Path("/")) -> Finding:
@@ -25,9 +26,9 @@ def utc() -> Finding:
     """Whether NTP or PTP disciplines the clock."""
     synchronised = tie(SystemClock()).utc_synchronised
     if synchronised is None:
-        return Finding("clock", "warn", "the kernel does not tell whether UTC is synchronised")
+        return Finding("clock", "warn", "the kernel does not tell whether UTC is synchronised", _DISCIPLINE)
     if not synchronised:
-        return Finding("clock", "warn", "UTC is not synchronised", "run chrony or systemd-timesyncd; records say so")
+        return Finding("clock", "warn", "UTC is not synchronised", _DISCIPLINE)
     return Finding("clock", "ok", "UTC is synchronised")
 
 

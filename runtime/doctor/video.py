@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from runtime.record.h264_board import open_encoder
 from runtime.sources.cameras.address import SCHEMES, Address, parse
 from runtime.sources.cameras.gstreamer import pipeline_of
 from runtime.sources.cameras.open import library_of
-from runtime.sources.location import scheme_of
+from runtime.sources.location import scheme_of, without_password
 
 
 def cameras(root: Path = Path("/")) -> Finding:
@@ -39,7 +40,10 @@ def cameras(root: Path = Path("/")) -> Finding:
 
 def gstreamer(config: Config) -> Finding:
     """Whether GStreamer is here; where the configuration names a camera, the pipeline that it would run."""
-    address = camera_of(config.source)
+    try:
+        address = camera_of(config.source)
+    except SourceError as error:
+        return Finding("gstreamer", "fail", str(error), "mend `source` in the configuration (docs/cameras.md)")
     try:
         version = str(binding.load().version_string())
         pipeline = "" if address is None or library_of(address) == "pyav" else pipeline_of(address)
@@ -47,11 +51,11 @@ def gstreamer(config: Config) -> Finding:
         if address is not None and library_of(address) == "gstreamer":
             return Finding("gstreamer", "fail", str(error), "scripts/system-packages camera (docs/jetson.md)")
         return Finding("gstreamer", "ok", "not here; files need none, and PyAV reads USB and network cameras")
-    return Finding("gstreamer", "ok", f"{version}: {pipeline}" if pipeline else version)
+    return Finding("gstreamer", "ok", f"{version}: {without_password(pipeline)}" if pipeline else version)
 
 
 def camera_of(source: str | None) -> Address | None:
-    """The camera that a configuration's source names, None where it names another source, or none."""
+    """The camera that a configuration's source names, None where it names none. Raises SourceError on a wrong URI."""
     if source is None or scheme_of(source) not in SCHEMES:
         return None
     return parse(source)
@@ -63,8 +67,8 @@ def encoder(config: Config) -> Finding:
         return Finding("encoder", "ok", "jpeg, by OpenCV")
     try:
         encoder = open_encoder(config.record.h264_encoder, 720, 1280, config.record.h264_quality)
-        unit = encoder.encode(np.zeros((720, 1280, 3), np.uint8), key=True)
-        encoder.close()
+        with closing(encoder):
+            unit = encoder.encode(np.zeros((720, 1280, 3), np.uint8), key=True)
     except LinkError as error:
         return Finding("encoder", "fail", str(error), "set record.h264_encoder to libx264, or picture_codec to jpeg")
     by = "libx264 on the processor" if isinstance(encoder, H264Encoder) else "the board's own encoder"

@@ -31,6 +31,11 @@ def scheme_of(uri: str) -> str | None:
     return match.group(1).lower() if match else None
 
 
+def without_password(text: str) -> str:
+    """A URI, or a text with one in it, as it may be recorded and shown: passwords do not belong into evidence."""
+    return re.sub(r"(?<=://)([^/@:\s]*):[^/\s]*@", r"\1:***@", text)
+
+
 def located(uri: str) -> Location:
     """The place that a path or a `scheme://path` names.
 

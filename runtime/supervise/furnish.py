@@ -14,6 +14,7 @@ from runtime.record.journal import sync_directory, sync_file
 from runtime.seal.envelope import public_key_pem
 from runtime.seal.keys import VehicleKey, key_dir_of, rotation_files
 from runtime.seal.statement import key_name
+from runtime.sources.location import without_password
 from runtime.supervise.plan import CONFIG_NAME, ENGINE_PLAN_NAME, MODEL_NAME
 
 
@@ -46,7 +47,8 @@ def furnish(drive_dir: Path, config: Config, engine_plan: Path | None, key: Vehi
             shutil.copyfile(engine_plan, drive_dir / ENGINE_PLAN_NAME)
         for statement in rotation_files(key_dir_of(config.record.key_dir)):  # whoever knows an older key is led to ours
             shutil.copyfile(statement, drive_dir / statement.name)
-        resolved = msgspec.structs.replace(config, model=MODEL_NAME)
+        source = None if config.source is None else without_password(config.source)
+        resolved = msgspec.structs.replace(config, model=MODEL_NAME, source=source)
         (drive_dir / CONFIG_NAME).write_text(dump_config(resolved), encoding="utf-8")
         (drive_dir / key_name(key.key_id)).write_bytes(public_key_pem(key.public_key))
         for entry in drive_dir.iterdir():

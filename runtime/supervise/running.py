@@ -12,6 +12,7 @@ from pathlib import Path
 
 from runtime.contracts.errors import LinkError, RecordError
 from runtime.record.lock import DriveInUseError, exclusive
+from runtime.sources.location import without_password
 from runtime.supervise.plan import PLAN_NAME, RUN_PREFIX, RunPlan, read_plan
 
 
@@ -52,7 +53,7 @@ def find_run(wanted: Path | None) -> RunPlan:
 def _words(there: list[RunPlan]) -> str:
     if not there:
         return "no run of this user is under way on this machine; start one with `sightline run`"
-    named = ", ".join(f"{plan.drive_dir} (of {plan.source_uri})" for plan in there)
+    named = ", ".join(f"{plan.drive_dir} (of {without_password(plan.source_uri)})" for plan in there)
     return f"{len(there)} run(s) under way: {named}"
 
 

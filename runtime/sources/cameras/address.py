@@ -16,7 +16,7 @@ from typing import Literal, cast, get_args
 from urllib.parse import parse_qsl, unquote
 
 from runtime.contracts.errors import SourceError
-from runtime.sources.location import scheme_of
+from runtime.sources.location import scheme_of, without_password
 
 Kind = Literal["csi", "v4l2", "rtsp", "videotest"]
 Library = Literal["gstreamer", "pyav"]
@@ -63,7 +63,7 @@ def parse(uri: str) -> Address:
     rest = uri.partition("://")[2]
     if base in ("rtsp", "rtsps"):
         if not rest.partition("/")[0].rpartition("@")[2]:
-            raise SourceError(f"source {uri!r} names no host; give rtsp://HOST/PATH")
+            raise SourceError(f"source {without_password(uri)!r} names no host; give rtsp://HOST/PATH")
         return Address(uri, "rtsp", f"{base}://{rest}", library, Shape())
     place, _, query = rest.partition("?")
     kind = cast(Kind, base)
@@ -75,11 +75,6 @@ def parse(uri: str) -> Address:
     if kind == "videotest" and place:
         raise SourceError(f"source {uri!r}: the test picture is at no place; give videotest://")
     return Address(uri, kind, place, "gstreamer" if kind in ("csi", "videotest") else library, _shape(uri, kind, query))
-
-
-def without_password(uri: str) -> str:
-    """The URI as it may be recorded and shown: a user's password does not belong into evidence."""
-    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", uri)
 
 
 def _shape(uri: str, kind: Kind, query: str) -> Shape:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from runtime.contracts.clock import ClockDomain
 from runtime.contracts.errors import SourceError
 from runtime.contracts.source import Capture, Missing, SourceRequest
-from runtime.sources.cameras.address import without_password
 from runtime.sources.cameras.stream import Frame, Open, Stream, StreamLostError
+from runtime.sources.location import without_password
 
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.25, 8.0
 _MOST_DECLARED_ONE_BY_ONE = 1000
@@ -32,7 +32,7 @@ class LiveSource:
         """
         if len(request.cameras) != 1:
             raise SourceError(
-                f"source {request.uri!r} is one camera and the model asks for {len(request.cameras)} "
+                f"source {without_password(request.uri)!r} is one camera and the model asks for {len(request.cameras)} "
                 f"({', '.join(request.cameras)}); use a model with one image input"
             )
         self._uri, self._camera = without_password(request.uri), request.cameras[0]

@@ -12,6 +12,7 @@ from runtime.contracts.errors import SourceError
 from runtime.contracts.units import NS_PER_S
 from runtime.sources.cameras.address import Address
 from runtime.sources.cameras.stream import Frame, StreamLostError
+from runtime.sources.location import without_password
 
 if TYPE_CHECKING:
     import av
@@ -43,7 +44,8 @@ class PyAvStream:
             raise StreamLostError(f"{error.strerror or error}") from error
         if not self._container.streams.video:
             self._container.close()
-            raise SourceError(f"source {address.uri!r} has no picture in it, only other streams; give a camera's")
+            uri = without_password(address.uri)
+            raise SourceError(f"source {uri!r} has no picture in it, only other streams; give a camera's")
         self._frames: Iterator[Any] = self._container.decode(video=0)
         self._first: Frame | None = None
         try:

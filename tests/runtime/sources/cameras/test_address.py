@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from runtime.contracts.errors import SourceError
-from runtime.sources.cameras.address import Shape, parse, without_password
+from runtime.sources.cameras.address import Shape, parse
 from runtime.sources.cameras.pipeline import pipeline
+from runtime.sources.location import without_password
 
 
 def test_every_kind_of_camera_is_understood() -> None:
@@ -55,6 +56,8 @@ def test_a_wrong_one_is_refused_with_what_is_allowed(uri: str, said: str) -> Non
 
 def test_a_password_is_not_recorded() -> None:
     assert without_password("rtsp://me:s3cret@host/road?x=a:b@c") == "rtsp://me:***@host/road?x=a:b@c"
+    assert without_password("rtsp://me:s3:cr@t@host/road") == "rtsp://me:***@host/road"
+    assert without_password('location="rtsp://a:b@c/d" ! x=f@g') == 'location="rtsp://a:***@c/d" ! x=f@g'
     assert without_password("rtsp://host:554/road") == "rtsp://host:554/road"
     assert without_password("v4l2:///dev/video0") == "v4l2:///dev/video0"
 
