@@ -12,6 +12,8 @@ from runtime.contracts.model import read_manifest
 from runtime.doctor.finding import Finding
 from runtime.engines import processor
 from runtime.engines.open import open_engine
+from runtime.engines.preprocessing.open import open_preprocess
+from runtime.engines.providers import CUDA
 from runtime.engines.tensorrt import bindings
 from runtime.engines.tensorrt.cuda import Cuda
 
@@ -41,9 +43,21 @@ def tensorrt() -> Finding:
 
 
 def engines(config: Config) -> list[Finding]:
-    """One line for each provider that the configuration names; of another back-end than ONNX Runtime, one."""
+    """One line for each provider that the configuration names, or one of another back-end than ONNX Runtime; one more
+    where the GPU is to preprocess.
+    """
     providers = config.engine.providers if config.engine.backend == "onnxruntime" else ("",)
-    return [_engine(config, provider) for provider in providers]
+    found = [_engine(config, provider) for provider in providers]
+    return found if config.engine.preprocessing == "cpu" else [*found, _preprocessing(config)]
+
+
+def _preprocessing(config: Config) -> Finding:
+    """Whether the GPU preprocesses: by a real pass."""
+    try:
+        open_preprocess(config.engine, read_manifest(Path(config.model)))
+    except SightlineError as error:
+        return Finding("preprocessing", "fail", str(error), "set engine.preprocessing: cpu, or install what it needs")
+    return Finding("preprocessing", "ok", f"ran on {CUDA}")
 
 
 def _engine(config: Config, provider: str) -> Finding:

@@ -44,8 +44,8 @@ class PreprocessingSession:
         rows, columns = resize_weights(size, size, image_input.interpolation)
         self._library.prove({PICTURE: np.zeros((*size, 3), np.uint8), ROWS: rows, COLUMNS: columns})
         self._session = self._library.session()
-        self._size: tuple[int, int] | None = None  # of the whole picture
         self._binding: Binding | None = None
+        self._size = (0, 0)  # height and width of the first picture, uncropped
 
     def __call__(self, picture: Picture) -> NDArray[np.uint8]:
         """The model's view of a picture, as `runtime.preprocess.preprocess` gives it to one grey level.
@@ -59,10 +59,10 @@ class PreprocessingSession:
         if self._binding is None:
             self._binding, self._size = self._bound(view), (height, width)
         elif self._size != (height, width):
-            was = "{1}x{0}".format(*self._size or ())
             raise SourceError(
                 f"camera {self._image_input.camera!r} gave a picture of {width}x{height} pixels after pictures of "
-                f"{was}, for which the GPU was set up; let the camera keep its size, or use engine.preprocessing: cpu"
+                f"{self._size[1]}x{self._size[0]}, for which the GPU was set up; let the camera keep its size, or use "
+                "engine.preprocessing: cpu"
             )
         try:
             tensor: NDArray[np.uint8] = self._binding.run({PICTURE: view})[OUTPUT]

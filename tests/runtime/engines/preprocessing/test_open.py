@@ -18,12 +18,13 @@ from runtime.contracts.source import Picture
 from runtime.contracts.topics import MODEL_INPUT
 from runtime.decision.tensors import unpack_tensor
 from runtime.driving import __main__ as driving
+from runtime.engines.preprocessing import open as opening
 from runtime.engines.preprocessing.open import open_preprocess
 from runtime.engines.preprocessing.session import PreprocessingSession
 from runtime.preprocess import preprocess
 from runtime.record.drive import open_drive
 from runtime.supervise.plan import RunPlan
-from tests.models import tiny_policy
+from tests.models import tiny_policy, two_camera_policy
 from tests.runtime.driving.test_process import a_plan
 from tests.runtime.record.recording import RecorderProcess
 
@@ -95,3 +96,22 @@ def test_a_drive_records_what_the_graph_made_and_replays_it_bit_for_bit_where_th
     report = replay(Path(plan.drive_dir), workers=1)
     assert report.verdict == "identical"
     assert report.frames == len(seen) > 0
+
+
+def test_each_image_input_has_a_session_of_its_own_on_cuda(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str, str, int]] = []
+
+    def here(image: ImageInput, provider: str, device: str, threads: int) -> PreprocessingSession:
+        asked.append((image.name, provider, device, threads))
+        return PreprocessingSession(image, CPU, "cpu", threads)
+
+    monkeypatch.setattr(opening, "PreprocessingSession", here)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(two_camera_policy())
+    manifest = read_manifest(path)
+    made = open_preprocess(EngineConfig(preprocessing="gpu", providers=(CUDA, CPU), threads=2), manifest)
+    assert asked == [("image_left", CUDA, "cuda", 2), ("image_right", CUDA, "cuda", 2)]
+    random = np.random.default_rng(0)
+    for image, size in zip(manifest.images, [(132, 402), (99, 333)], strict=True):  # cameras of two sizes
+        picture = random.integers(0, 256, (*size, 3), dtype=np.uint8)
+        assert np.abs(made(picture, image).astype(int) - preprocess(picture, image)).max() <= 1
