@@ -114,6 +114,7 @@ def verify_drive(
         ended=check.end.seal.ended if check.end is not None and isinstance(check.end.seal, ClosingSeal) else "",
         deleted=gone,
         sealed_late=tuple(one.segment for one in segments if one.late),
+        recovered=tuple(one.segment for one in segments if one.recovered and not one.late),
         duration_s=(last - first) / 1e9,
         size_bytes=sum(one.file.size_bytes for one in segments),
         wall_s=wall_s,

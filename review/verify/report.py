@@ -92,6 +92,7 @@ class Verification:
     ended: str  # "in order", "open" (the end is declared as lost), "" (no closing seal, or it does not say)
     deleted: tuple[Deleted, ...]  # retained no longer, each by a tombstone; no finding
     sealed_late: tuple[int, ...]  # segments that a later recorder sealed, since theirs had died before
+    recovered: tuple[int, ...]  # segments that were still growing then, and that a later recorder ended and sealed
     duration_s: float
     size_bytes: int
     wall_s: float

@@ -39,12 +39,21 @@ def words(found: Verification) -> str:
         f"  record     {found.segments} segments, {found.messages} messages, {found.gaps} declared gaps; ended {end}",
         *([] if found.bundle is None else _bundle(found.bundle)),
         *_deleted(found.deleted),
-        *(f"  late       segment {index} was sealed by a later recorder" for index in found.sealed_late),
+        *_taken_up("late", "written to their end", found.sealed_late),
+        *_taken_up("recovered", "still growing", found.recovered),
         *(f"  key        {key_id}" for key_id in found.key_ids),
         f"  head       {found.head or 'none'}",
         f"  speed      {found.realtime_factor:.0f} x real time ({found.duration_s:.1f} s in {found.wall_s:.2f} s)",
     ]
     return "\n".join(printable(line) for line in lines)  # evidence may hold line breaks, and what steers a terminal
+
+
+def _taken_up(word: str, state: str, segments: tuple[int, ...]) -> list[str]:
+    """Segments that lay there without a seal for a while: what was in them then is nobody's word."""
+    if not segments:
+        return []
+    which = ", ".join(map(str, segments[:_MOST_LINES])) + (" …" if len(segments) > _MOST_LINES else "")
+    return [f"  {word:<10} segments {which}: {state} when their recorder died, and sealed by a later one"]
 
 
 def _deleted(found: tuple[Deleted, ...]) -> list[str]:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from review.verify.drive import KeptHead, parse_head, verify_drive
 from review.verify.report import Finding, Verification
+from review.verify.words import words
 from runtime.commands.main import main
 from runtime.contracts.config import RecordConfig
 from runtime.contracts.errors import RecordError
@@ -320,6 +321,19 @@ def test_a_drive_that_was_killed_and_not_taken_up_says_so(tmp_path: Path, key: V
     again = DriveStore(folder, "session", RecordConfig(), DriveSealer(folder, key))
     again.close()
     assert verify_drive(folder, [key.public_key]).verdict == "intact"
+
+
+def test_what_a_later_recorder_sealed_is_told_by_segment(copy: Path, key: VehicleKey) -> None:
+    """Until then nobody vouched for it: whoever could write there could change it."""
+    before = verify_drive(copy, [key.public_key])
+    assert (before.sealed_late, before.recovered) == ((), ())
+    for path in (*copy.glob("*.seal.json"), *copy.glob("*.leaves")):
+        path.unlink()
+    DriveStore(copy, "session", RecordConfig(), DriveSealer(copy, key)).close()
+    found = verify_drive(copy, [key.public_key])
+    assert (found.verdict, found.sealed_late, found.recovered) == ("intact", (0, 1, 2), ())
+    assert "late       segments 0, 1, 2: " in words(found)
+    assert kinds(verify_drive(copy, [key.public_key], parse_head(before.head))) == ["head-unknown"]
 
 
 def test_a_seal_that_a_forger_made_leads_nowhere_outside_of_the_drive(copy: Path, tmp_path: Path) -> None:

@@ -118,6 +118,7 @@ def test_a_killed_drive_is_cut_its_end_declared_its_segments_sealed_and_its_chai
     assert (gap.first, gap.last) == (done.sets, None)
     found = verify_drive(drive_dir, known_keys(default_key_dir()))
     assert (found.verdict, found.findings, found.ended, found.head) == ("intact", (), "open", done.head)
+    assert len(found.recovered) == journals, "each is told: until then nobody vouched for it"
     said = {event.kind: event.message for event in (message.decode() for message in drive.messages(EVENT))}
     assert f"{done.sets} message sets were on the disk" in said["recorder.restarted"]
     assert f"{done.cut_bytes} bytes" in said["recorder.restarted"]
