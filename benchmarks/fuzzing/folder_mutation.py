@@ -34,7 +34,7 @@ class FolderMutation:
         self._segments = [name for name in files if name.endswith(".mcap")]
         self._journals = [name for name in files if name.endswith(".journal")]
         self._texts = [name for name in files if name.endswith((".json", ".pub", ".yaml", ".leaves"))]
-        self._bombs = {size: _bomb(size) for size in _BOMB_BYTES}
+        self._bombs = {size: bomb(size) for size in _BOMB_BYTES}
 
     def case(self, random: Random) -> list[Entry]:
         """One case."""
@@ -112,7 +112,9 @@ class FolderMutation:
         one = random.choice(found)
         size = random.choice(_BOMB_BYTES)
         if random.random() < 0.4:  # a bomb that is a chunk in every way
-            return [Entry(name, "file", data[: one.start - 9] + _chunk(size, self._bombs[size]) + data[one.end :])]
+            return [
+                Entry(name, "file", data[: one.start - 9] + forged_chunk(size, self._bombs[size]) + data[one.end :])
+            ]
         claimed = random.choice((size, size, 2**40, 2**63, 0, 1, len(self._bombs[size])))
         kind = random.choice((b"zstd", b"zstd", b"zstd", b"", b"lz4", b"none", b"zstd" * 1000, b"\xff\xfe"))
         content = random.choice((self._bombs[size], b"", data[one.start + 60 : one.end], random.randbytes(99)))
@@ -237,14 +239,15 @@ def _each_once(entries: list[Entry]) -> list[Entry]:
     return list({entry.name: entry for entry in entries}.values())
 
 
-def _bomb(size: int) -> bytes:
+def bomb(size: int) -> bytes:
     """So many zeros, compressed: 2 GiB are some 64 KiB."""
     packer = zstandard.ZstdCompressor(level=1).compressobj(size=size if size < 1 << 30 else -1)
     block = bytes(1 << 20)
     return b"".join([packer.compress(block) for _ in range(size >> 20)]) + packer.flush()
 
 
-def _chunk(claimed: int, content: bytes) -> bytes:
+def forged_chunk(claimed: int, content: bytes) -> bytes:
+    """A chunk record that claims so many bytes."""
     body = struct.pack("<QQQI", 0, 0, claimed, 0) + struct.pack("<I4sQ", 4, b"zstd", len(content)) + content
     return struct.pack("<BQ", _CHUNK, len(body)) + body
 

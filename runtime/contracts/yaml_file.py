@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Key = str | int
 T = TypeVar("T", bound=msgspec.Struct)
 
+_MOST_VALUES = 100_000
 _NAMED = re.compile(r"([a-z_]\w*(?:\.\w+)*): ")
 _NUMBER_WITHOUT_POINT = re.compile(r"[-+]?\d+[eE][-+]?\d+")
 
@@ -38,14 +39,20 @@ def parse_yaml(text: str, into: type[T], where: str) -> T:
 
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{where}: this is no YAML: {error}") from error
     try:
         if root is not None:
+            if _size(root, {}) > _MOST_VALUES:
+                raise ConfigError(f"{where}: its aliases (*name) stand for more than {_MOST_VALUES} values")
             _refuse_duplicate_keys(root, where)
     except RecursionError:
         raise ConfigError(f"{where}: a list or mapping in it holds itself, or goes too deep; write it out") from None
+    try:
+        values = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError, KeyError) as error:
+        # PyYAML raises what its own conversions do: of a date without such a day, of `!!bool what`.
+        raise ConfigError(f"{where}: this is no YAML: {error}") from error
     try:
         return msgspec.convert({} if values is None else values, into)
     except msgspec.ValidationError as error:
@@ -153,12 +160,22 @@ def _members(declared: Any) -> list[Any]:
     return [member for argument in get_args(declared) for member in _members(argument)]
 
 
+def _size(node: Any, known: dict[int, int]) -> int:
+    """How many values a node stands for, its aliases written out: each may double what the one before it does."""
+    if id(node) not in known:
+        parts = [part for pair in node.value for part in pair] if node.id == "mapping" else node.value
+        known[id(node)] = 1 if node.id == "scalar" else 1 + sum(_size(part, known) for part in parts)
+    return known[id(node)]
+
+
 def _refuse_duplicate_keys(node: Any, where: str) -> None:
     """YAML forbids a key twice; PyYAML lets the last one win in silence."""
     if node.id == "mapping":
         seen: dict[str, int] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1
+            if key.id != "scalar":
+                raise ConfigError(f"{where}:{line}: a key is a name, not a list or a mapping")
             if key.value in seen:
                 raise ConfigError(
                     f"{where}:{line}: key {key.value!r} stands on line {seen[key.value]} already; remove one"

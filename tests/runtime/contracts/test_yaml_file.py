@@ -58,3 +58,29 @@ def test_what_is_wrong_in_a_list_or_a_choice_is_named_with_its_line(text: str, s
         parse_yaml(text, File, "f.yaml")
     for words in said:
         assert words in str(raised.value)
+
+
+def laughs() -> str:
+    """Twelve lines that stand for a hundred thousand million values."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    return "\n".join([*lines, *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12))])
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text",
+    [
+        laughs(),
+        "a: &a [*a]",
+        "[" * 5000,
+        "a: 2001-99-99",
+        "a: !!bool what",
+        "a: !!int x",
+        "? [a]\n: b",
+        "? {a: b}\n: c",
+        "\0",
+    ],
+)
+def test_what_is_made_to_hold_a_reader_up_or_bring_it_down_is_a_config_error(text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_yaml(text, File, "f.yaml")
