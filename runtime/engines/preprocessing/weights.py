@@ -50,11 +50,12 @@ def _between(given: int, wanted: int, cells: bool) -> NDArray[np.float64]:
     `cells`: a sample takes from its second neighbour only what of its cell lies there, as INTER_AREA does in growing;
     else by the distance of the centres, as INTER_LINEAR does.
     """
-    scale = given / wanted
+    inverse = wanted / given
+    scale = 1.0 / inverse  # rounded twice, as OpenCV rounds it: at a pixel's edge its last bit chooses the neighbour
     samples = np.arange(wanted)
     if cells:
         left = np.floor(samples * scale)
-        beyond = samples + 1 - (left + 1) / scale
+        beyond = (samples + 1 - (left + 1) * inverse).astype(np.float32)
         share = np.where(beyond <= 0.0, 0.0, beyond - np.floor(beyond))
     else:
         centre = (samples + 0.5) * scale - 0.5
