@@ -72,7 +72,11 @@ class PictureEncoder:
             if film is not None:
                 film.encoder.close()
             film = _Film(open_encoder(self._config.h264_encoder, height, width, quality), -1)
-        unit = film.encoder.encode(picture, key=film.segment != segment)
+        try:
+            unit = film.encoder.encode(picture, key=film.segment != segment)
+        except LinkError:
+            film.encoder.close()
+            raise
         film.segment = segment
         self._films[camera] = film  # one that failed is not taken up again: what follows would stand on nothing
         return unit
