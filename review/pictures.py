@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from review.lettering import Image
+from review.video_order import Order
 from runtime.contracts.errors import RecordError
 from runtime.contracts.messages import CompressedImage, CompressedVideo
 from runtime.contracts.topics import PICTURE, VIDEO
@@ -26,6 +27,7 @@ class PictureDecoder:
 
     def __init__(self) -> None:
         self._codec: av.VideoCodecContext | None = None
+        self._order = Order()
 
     def decode(self, picture: Shown) -> Image | None:
         """The picture (uint8, height x width x 3, BGR); None where its bytes are none, or lack what stands before."""
@@ -37,10 +39,13 @@ class PictureDecoder:
             return None
 
     def _next_of_video(self, data: bytes) -> Image | None:
+        if not self._order.follows(data):
+            self._codec = None  # FFmpeg would draw it upon a picture that is not its own, and say nothing
+            return None
         if self._codec is None:
             self._codec = _decoder()
         try:
-            frames = self._codec.decode(av.Packet(data)) if data else []
+            frames = self._codec.decode(av.Packet(data))
         except (av.error.FFmpegError, ValueError):
             self._codec = None  # what follows stands on nothing, up to the next key picture
             return None

@@ -8,11 +8,14 @@ VP8 (RFC 6386), VP9 (bitstream specification 0.6).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 Size = tuple[int, int]
 """Width and height in pixels."""
 
 _MAX_HEADER_BYTES = 4096
+_MAX_NUMBER_BYTES = 32  # of a slice, up to its frame_num
+_H264_SLICE, _H264_IDR, _H264_SPS = 1, 5, 7
 _H264_HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 
 
@@ -31,6 +34,40 @@ def coded_size(codec: str, packet: bytes) -> Size | None:
     except (IndexError, ValueError):
         return None
     return size if size is not None and min(size) > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class H264Number:
+    """The `frame_num` of a coded picture (H.264, 7.4.3), and what it is counted by."""
+
+    number: int
+    is_key: bool  # IDR: the count begins anew
+    is_reference: bool
+
+
+def h264_number_bits(packet: bytes) -> int | None:
+    """The width of `frame_num` that a packet's sequence parameters declare, None where it declares none."""
+    for header, unit in _units(packet):
+        if header & 0x1F == _H264_SPS:
+            try:
+                return _h264_up_to_number(_Bits(_unescaped(unit)))[0]
+            except ValueError:
+                return None
+    return None
+
+
+def h264_number(packet: bytes, number_bits: int) -> H264Number | None:
+    """The number of the packet's picture, None where it holds none. `number_bits`: see h264_number_bits."""
+    for header, unit in _units(packet):
+        if header & 0x1F in (_H264_SLICE, _H264_IDR):
+            bits = _Bits(_unescaped(unit[:_MAX_NUMBER_BYTES]))
+            try:
+                for _ in range(3):  # first_mb_in_slice, slice_type, pic_parameter_set_id
+                    bits.ue()
+                return H264Number(bits.u(number_bits), header & 0x1F == _H264_IDR, bool(header & 0x60))
+            except ValueError:
+                return None
+    return None
 
 
 class _Bits:
@@ -107,14 +144,15 @@ def _video_object_layer(bits: _Bits) -> Size | None:
 
 def _h264(packet: bytes) -> Size | None:
     for header, unit in _units(packet):
-        if header & 0x1F == 7:
+        if header & 0x1F == _H264_SPS:
             return _h264_sequence(_Bits(_unescaped(unit)))
         if 1 <= header & 0x1F <= 5:  # the picture itself
             return None
     return None
 
 
-def _h264_sequence(bits: _Bits) -> Size:
+def _h264_up_to_number(bits: _Bits) -> tuple[int, int]:
+    """Reads on past log2_max_frame_num: that, and the chroma format (0 where its planes are coded apart)."""
     profile = bits.u(8)
     bits.u(16)
     bits.ue()
@@ -128,7 +166,11 @@ def _h264_sequence(bits: _Bits) -> Size:
         if bits.u(1):
             for i in range(12 if chroma == 3 else 8):
                 _skip_scaling_list(bits, (16 if i < 6 else 64) if bits.u(1) else 0)
-    bits.ue()
+    return bits.ue() + 4, 0 if separate else chroma
+
+
+def _h264_sequence(bits: _Bits) -> Size:
+    _, sampled = _h264_up_to_number(bits)
     order = bits.ue()
     if order == 0:
         bits.ue()
@@ -144,7 +186,6 @@ def _h264_sequence(bits: _Bits) -> Size:
     frames_only = bits.u(1)
     bits.u(1 if frames_only else 2)
     left, right, top, bottom = (bits.ue() for _ in range(4)) if bits.u(1) else (0, 0, 0, 0)
-    sampled = 0 if separate else chroma
     unit_x = 2 if sampled in (1, 2) else 1
     unit_y = (2 if sampled == 1 else 1) * (2 - frames_only)
     return width * 16 - unit_x * (left + right), (2 - frames_only) * height * 16 - unit_y * (top + bottom)

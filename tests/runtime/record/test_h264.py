@@ -78,6 +78,14 @@ def test_decoding_begins_at_any_key_picture_and_not_before() -> None:
         assert cv2.PSNR(got, picture) > 30.0
 
 
+@pytest.mark.parametrize("gap", [range(9, 10), range(5, 12), range(14, 19)])
+def test_behind_a_picture_that_is_not_there_none_is_shown_up_to_the_next_key_picture(gap: range) -> None:
+    encoder, decoder = H264Encoder(90, 160, 23), PictureDecoder()
+    data = [encoder.encode(picture, key=index == 20) for index, picture in enumerate(road(40))]
+    shown = [decoder.decode(message(one)) is not None for index, one in enumerate(data) if index not in gap]
+    assert shown == [*[True] * gap.start, *[False] * (20 - gap.stop), *[True] * 20]
+
+
 @pytest.mark.parametrize("data", [b"", b"\x00\x00\x00\x01", b"no video at all", bytes(500)])
 def test_bytes_that_are_no_picture_give_none_and_the_next_key_picture_is_shown(data: bytes) -> None:
     encoder, decoder = H264Encoder(90, 160, 23), PictureDecoder()

@@ -1,4 +1,4 @@
-"""What the recorder makes of raw pictures: videos that can be decoded wherever something changed, one for each camera."""
+"""What the recorder makes of raw pictures: a video for each camera, decodable wherever something changed."""
 
 from __future__ import annotations
 
