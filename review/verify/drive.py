@@ -230,8 +230,7 @@ class _Check:
                 text = f"no seal speaks of this segment: {why}"
                 yield Finding("segment-unsealed", name, text, segment=int(match.group(1)))
             elif not self._is_used(name):
-                kind = "its seal is not there" if name.endswith(LEAVES_SUFFIX) else "no seal speaks of it"
-                yield Finding("file-foreign", printable(name), f"{kind}: it does not belong to the record")
+                yield Finding("file-foreign", printable(name), _why_foreign(name))
 
     def _is_used(self, name: str) -> bool:
         """Whether it is the public key of a seal, shown after the first one: a key was changed in mid-drive."""
@@ -257,6 +256,13 @@ class _Check:
         elif newest.seal.segments != len(indices):
             text = f"the drive was closed with {newest.seal.segments} segments, and {len(indices)} have a seal"
             yield Finding("segment-missing", newest.name, text)
+
+
+def _why_foreign(name: str) -> str:
+    if name.endswith(f"{SEAL_SUFFIX}.tmp"):
+        return "no seal, but the beginning of one: whoever wrote it may have died; `sightline recover` takes it away"
+    why = "its seal is not there" if name.endswith(LEAVES_SUFFIX) else "no seal speaks of it"
+    return f"{why}: it does not belong to the record"
 
 
 def _against(head: KeptHead | None, sealed: FoundSeals) -> Iterator[Finding]:

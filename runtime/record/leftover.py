@@ -13,11 +13,22 @@ from runtime.contracts.topics import CLOSING, GAP
 from runtime.record import scan
 from runtime.record.journal import SUFFIX, Survey, survey
 from runtime.record.reading import read_messages
-from runtime.record.segment import SegmentFile, read_note, segment_files
+from runtime.record.segment import TEMPORARY, SegmentFile, read_note, segment_files
 from runtime.seal.chain import file_hash, recorded_seals
 from runtime.seal.envelope import key_id_of
 from runtime.seal.keys import key_dir_of, known_keys
-from runtime.seal.statement import KEY_PREFIX, KEY_SUFFIX, ClosingSeal, Seal, SegmentSeal, key_name, seal_hash
+from runtime.seal.rotation import ROTATION_PREFIX
+from runtime.seal.statement import (
+    INCIDENTS_NAME,
+    KEY_PREFIX,
+    KEY_SUFFIX,
+    SEAL_SUFFIX,
+    ClosingSeal,
+    Seal,
+    SegmentSeal,
+    key_name,
+    seal_hash,
+)
 from runtime.supervise.plan import CONFIG_NAME
 
 _MARK = re.compile(
@@ -64,7 +75,9 @@ def _may_lack(drive_dir: Path) -> bool:
     names = [entry.name for entry in drive_dir.iterdir()]
     if not any(name.startswith("segment-") for name in names):
         return False
-    return any(name.endswith(SUFFIX) for name in names) or not any(name.startswith("closing-") for name in names)
+    return any(name.endswith((SUFFIX, TEMPORARY)) for name in names) or not any(
+        name.startswith("closing-") for name in names
+    )
 
 
 def _is_ours(drive_dir: Path, key_dir: Path | None) -> bool:
@@ -76,6 +89,15 @@ def _is_ours(drive_dir: Path, key_dir: Path | None) -> bool:
         return False
     ours = known_keys(key_dir or key_dir_of(load_config(drive_dir / CONFIG_NAME).record.key_dir))
     return any(key_name(key_id_of(key)) in shown for key in ours)
+
+
+def half_written(drive_dir: Path) -> Iterator[Path]:
+    """Files of the record that whoever wrote them did not bring under their names. Nothing of them was promised."""
+    for path in drive_dir.glob(f"*{TEMPORARY}"):
+        name = path.name.removesuffix(TEMPORARY)
+        of_segment = name.startswith("segment-") or name.endswith(SEAL_SUFFIX)
+        if of_segment or name == INCIDENTS_NAME or name.startswith((KEY_PREFIX, ROTATION_PREFIX)):
+            yield path
 
 
 def examine(drive_dir: Path, config: Config | None = None) -> Leftover | None:

@@ -19,13 +19,14 @@ import msgspec
 from runtime.contracts.clock import SystemClock
 from runtime.contracts.config import Config
 from runtime.contracts.errors import ConfigError, ExitCode, RecordError, SealError, SightlineError
-from runtime.record.leftover import Leftover, examine, leftovers
+from runtime.record.leftover import Leftover, examine, half_written, leftovers
 from runtime.record.lock import DriveInUseError, exclusive
 from runtime.record.pictures import PictureEncoder
 from runtime.record.recorder import Recorder
 from runtime.record.store import DriveStore
 from runtime.seal.chain import DriveSealer
 from runtime.seal.keys import key_dir_of, load_key
+from runtime.seal.statement import SEAL_SUFFIX
 from runtime.supervise.plan import RunPlan, read_plan
 
 Outcome = Literal["recovered", "whole", "empty", "in-use", "damaged"]
@@ -80,13 +81,17 @@ def take_up(drive_dir: Path, key_dir: Path | None = None, config: Config | None 
     """As `recover`, for a drive that the caller holds; `config` is the drive's, where the caller knows it."""
     try:
         found = examine(drive_dir, config)
-        if found is None:
+        if found is None and next(drive_dir.glob(f"*{SEAL_SUFFIX}"), None) is None:
             return Recovery(str(drive_dir), "empty")
-        if found.whole:
+        if found is None or found.whole:  # or every segment was deleted to make room
+            for leftover in half_written(drive_dir):  # by whoever deleted from it
+                leftover.unlink()
             return Recovery(str(drive_dir), "whole", sealed=True)
         signer, unsigned = sealer_of(drive_dir, key_dir or key_dir_of(found.config.record.key_dir))
     except (RecordError, SealError, ConfigError) as error:
         return Recovery(str(drive_dir), "damaged", why=str(error))
+    except OSError as error:
+        return Recovery(str(drive_dir), "damaged", why=f"{drive_dir} cannot be written: {error.strerror}")
     if found.ended and not found.journals and signer is None:
         return Recovery(str(drive_dir), "recovered", why=unsigned)
     try:

@@ -10,8 +10,15 @@ from runtime.contracts.errors import RecordError
 from runtime.incident.index import read_index
 from runtime.record.segment import segment_files
 from runtime.retention.choice import StoredSegment
-from runtime.seal.chain import read_seal
-from runtime.seal.statement import SEAL_SUFFIX, SegmentSeal, leaves_name
+from runtime.seal.chain import file_hash, read_seal
+from runtime.seal.statement import (
+    INCIDENTS_NAME,
+    SEAL_SUFFIX,
+    ClosingSeal,
+    FileHash,
+    SegmentSeal,
+    leaves_name,
+)
 
 
 def room_bytes(folder: Path, quota_bytes: int | None) -> int:
@@ -51,7 +58,7 @@ def segments_of(
         drive: its folder.
         our_keys: identities of the vehicle's own keys, those that it had before included.
         pinned: what incidents pin, where the caller knows it; None: as the drive's list of incidents says. Where that
-            cannot be read all are pinned.
+            cannot be read, or is not as it was sealed, all are pinned.
 
     Raises:
         RecordError: the folder cannot be read.
@@ -87,9 +94,22 @@ def size_on_disk(path: Path) -> int:
 def _pinned(drive: Path) -> Collection[int] | None:
     try:
         index = read_index(drive)
-    except RecordError:
+        was = _sealed_index(drive)
+        if was != (None if index is None else file_hash(drive / INCIDENTS_NAME)):
+            return None  # somebody who changed it could have the vehicle itself delete what an incident pins
+    except (RecordError, OSError):
         return None
     return frozenset() if index is None else frozenset(one for found in index.incidents for one in found.segments)
+
+
+def _sealed_index(drive: Path) -> FileHash | None:
+    """The list of incidents as the drive's last closing seal has it; None where it had none."""
+    names = [entry.name for entry in _entries(drive) if entry.name.startswith("closing-")]
+    seals = [read_seal(drive / name)[1] for name in names if name.endswith(SEAL_SUFFIX)]
+    closings = [seal for seal in seals if isinstance(seal, ClosingSeal)]
+    if not closings:
+        return None
+    return max(closings, key=lambda seal: seal.number).files.get(INCIDENTS_NAME)
 
 
 def _first_seal(drive: Path) -> str:

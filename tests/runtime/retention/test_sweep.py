@@ -3,29 +3,57 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from review.verify.drive import verify_drive
-from runtime.contracts.config import RetentionConfig
+from runtime.contracts.config import Config, RetentionConfig, dump_config
 from runtime.contracts.errors import RecordError
 from runtime.contracts.incident import Incident, IncidentIndex, Trigger
 from runtime.incident.index import write_index
 from runtime.record.completeness import lacks
 from runtime.record.drive import open_drive
+from runtime.record.leftover import leftovers
 from runtime.record.lock import shared
+from runtime.record.recover import recover
 from runtime.retention.listing import room_bytes, used_bytes
 from runtime.retention.reserve import Reserve
 from runtime.retention.sweep import OwnDrive, Sweeper, Swept
 from runtime.seal.chain import DriveSealer
 from runtime.seal.keys import VehicleKey, load_key, new_key, rotate_key
+from runtime.supervise.plan import CONFIG_NAME
 from tests.models import tiny_policy
 from tests.review import drives
 from tests.review.drives import record_drive
 from tests.runtime.record.small_disk import SmallDisk
 
 MIB = 1024 * 1024
+# Makes room in one vehicle's folder after the other, in a child that dies at the n-th thing that it does to the disk.
+DYING = """
+import os, sys
+from pathlib import Path
+from tests.runtime.retention.test_sweep import sweep
+left = 0
+def counted(call):
+    def inner(*arguments, **options):
+        global left
+        left -= 1
+        if left < 0:
+            os._exit(9)
+        return call(*arguments, **options)
+    return inner
+os.fsync, Path.replace, Path.unlink = map(counted, (os.fsync, Path.replace, Path.unlink))
+for argument in sys.argv[1:]:
+    pid = os.fork()
+    if pid == 0:
+        left = int(argument.rpartition("-")[2])
+        sweep(Path(argument))
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
 SEGMENTS = 4
 
 
@@ -135,6 +163,49 @@ def test_where_the_list_of_incidents_cannot_be_read_everything_is_pinned(vehicle
     (root / "older" / "incidents.json").write_text("[")
     assert sweep(vehicle).deleted == ()
     assert left(root / "older") == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("how", ["emptied", "removed"])
+def test_a_list_of_incidents_that_is_not_as_it_was_sealed_frees_nothing(
+    vehicle: Path, root: Path, key: VehicleKey, how: str
+) -> None:
+    """Else whoever can write there could have the vehicle delete the evidence, and sign for it."""
+    drive = root / "older"
+    pin(drive, 1)
+    DriveSealer(drive, key).close()
+    if how == "emptied":
+        write_index(drive, IncidentIndex(drive.name, ()))
+    else:
+        (drive / "incidents.json").unlink()
+    assert sweep(vehicle).deleted == ()
+    assert left(drive) == [0, 1, 2, 3]
+
+
+def test_a_deletion_that_is_killed_anywhere_leaves_a_drive_that_verifies_once_it_was_taken_up(
+    vehicle: Path, root: Path, key: VehicleKey
+) -> None:
+    (root / "older" / CONFIG_NAME).write_text(dump_config(Config()), encoding="utf-8")
+    pin(root / "older", 2)
+    for path in (*root.glob("older/*.seal.json"), *root.glob("older/*.leaves")):  # the first covers the configuration
+        path.unlink()
+    recover(root / "older", vehicle / "keys")
+    copies = [Path(shutil.copytree(vehicle, vehicle.parent / f"killed-{step}")) for step in range(24)]
+    command = [sys.executable, "-c", DYING, *map(str, copies)]
+    codes = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout.split()
+    assert codes.count("9") >= 12
+    half_written = 0
+    for copy in copies:
+        drive = copy / "drives" / "older"
+        half_written += len(list(drive.glob("*.tmp")))
+        if list(drive.glob("*.tmp")):
+            assert list(leftovers(drive.parent, copy / "keys")) == [drive]
+        assert recover(drive, copy / "keys").outcome == "whole"
+        assert verify_drive(drive, [key.public_key]).findings == ()
+        assert 2 in left(drive)
+        sweep(copy)
+        assert left(drive) == [2]
+        assert verify_drive(drive, [key.public_key]).findings == ()
+    assert half_written
 
 
 def test_a_drive_that_somebody_has_is_left_alone_and_so_is_one_that_did_not_end(vehicle: Path, root: Path) -> None:
