@@ -1,3 +1,4 @@
 """From torch to an ONNX file that carries its manifest and explains itself; the reference policies, their training."""
 
-import runtime  # noqa: F401  (before ONNX Runtime is loaded: its package tells ONNX Runtime to report to nobody)
+# `runtime` comes before ONNX Runtime is loaded: it tells it to report to nobody.
+from runtime import __version__ as __version__
