@@ -16,6 +16,7 @@ from review.drawing import draw
 from review.lettering import Image
 from review.overlay import Overlay, OverlayReport, Progress, Selection
 from runtime.contracts.errors import RecordError
+from runtime.record.h264 import OPENCV_COLOURS
 
 _CLOCK = Fraction(1, 90_000)  # MPEG's
 _LONGEST_STILL_S = 2.0  # how long a picture stands where no frame follows
@@ -60,6 +61,7 @@ def _mux(overlay: Overlay, selection: Selection, partial: Path, rate_hz: float, 
         stream.height, stream.width = overlay.size
         stream.pix_fmt, stream.time_base = "yuv420p", _CLOCK
         stream.codec_context.time_base = _CLOCK
+        stream.codec_context.colorspace, stream.codec_context.color_range = OPENCV_COLOURS
         stream.codec_context.gop_size = max(1, round(rate_hz))  # a player jumps to any second
         for picture, begin, duration in _laid_out(overlay, selection, usual):
             planar = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420).astype(np.uint8, copy=False)

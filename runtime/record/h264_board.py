@@ -41,7 +41,9 @@ class BoardEncoder:
         self.size, self.quality = (height, width), quality
         self._shape = (height + height % 2, -(-width // 8) * 8)  # GStreamer's lines of half a width are of four bytes
         self._count = 0
-        caps = f"video/x-raw,format=I420,width={self._shape[1]},height={self._shape[0]},framerate=30/1"
+        caps = (
+            f"video/x-raw,format=I420,width={self._shape[1]},height={self._shape[0]},framerate=30/1,colorimetry=bt601"
+        )
         text = (
             f"appsrc name=pictures format=time is-live=true caps={caps} ! {element.format(quality=quality)} "
             f"! {_ANNEX_B} ! appsink name=units sync=false"

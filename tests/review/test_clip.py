@@ -17,6 +17,7 @@ from runtime.commands.main import main
 from runtime.contracts.errors import RecordError
 from runtime.contracts.incident import Incident, IncidentIndex, Trigger
 from runtime.incident.index import write_index
+from runtime.record.h264 import OPENCV_COLOURS
 from tests import models
 from tests.review.drives import FRAME_NS, record_drive
 
@@ -66,6 +67,7 @@ def test_it_is_h264_of_the_kind_that_browsers_play_with_its_index_in_front(drive
     with av.open(str(tmp_path / "clip.mp4")) as container:
         codec = container.streams.video[0].codec_context
         assert (codec.name, codec.pix_fmt) == ("h264", "yuv420p")
+        assert (codec.colorspace, codec.color_range) == OPENCV_COLOURS
     data = (tmp_path / "clip.mp4").read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
 

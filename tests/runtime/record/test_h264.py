@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from review.pictures import PictureDecoder
 from runtime.contracts.errors import LinkError
 from runtime.contracts.messages import CompressedVideo, timestamp
-from runtime.record.h264 import FORMAT, KEY_EVERY, H264Encoder
+from runtime.record.h264 import FORMAT, KEY_EVERY, OPENCV_COLOURS, H264Encoder
 
 Picture = NDArray[np.uint8]
 START_CODES = (b"\x00\x00\x00\x01", b"\x00\x00\x01")
@@ -58,6 +59,17 @@ def test_a_key_picture_carries_its_parameters_and_comes_when_asked_and_at_its_in
         if IDR in (found := units(encoder.encode(picture, key=index == 10))) and {SPS, PPS} <= set(found)
     ]
     assert keys == [0, 10, 10 + KEY_EVERY]
+
+
+def test_it_tells_by_which_matrix_its_colours_are_read() -> None:
+    picture = np.zeros((720, 1280, 3), np.uint8)
+    picture[:] = (30, 200, 60)
+    decoder = av.CodecContext.create("h264", "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    data = [H264Encoder(720, 1280, 10).encode(picture, key=True)]
+    frames = [frame for one in data for frame in (*decoder.decode(av.Packet(one)), *decoder.decode(None))]
+    assert [(frame.colorspace, frame.color_range) for frame in frames] == [OPENCV_COLOURS]
+    assert np.abs(frames[0].to_ndarray(format="bgr24").astype(int) - picture).max() < 8
 
 
 def test_no_picture_waits_for_a_later_one() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import av
 import cv2
 import numpy as np
 import pytest
+from av.video.reformatter import ColorRange, Colorspace
 
 from review.pictures import PictureDecoder
 from runtime import gstreamer
@@ -14,6 +16,8 @@ from runtime.contracts.errors import LinkError, SourceError
 from runtime.record.h264 import KEY_EVERY, H264Encoder, is_key
 from runtime.record.h264_board import X264, BoardEncoder, open_encoder, works
 from tests.runtime.record.test_h264 import IDR, PPS, SPS, message, road, units
+
+SMPTE_170M = 6  # the other of the two names that H.264 has for BT.601's matrix (table E-5)
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +57,16 @@ def test_sides_are_made_such_as_gstreamer_takes() -> None:
     encoder.close()
     assert shown is not None
     assert shown.shape == (52, 104, 3)
+
+
+def test_it_tells_by_which_matrix_its_colours_are_read_whatever_the_size() -> None:
+    encoder, decoder = BoardEncoder(720, 1280, 10, X264), av.CodecContext.create("h264", "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    packet = av.Packet(encoder.encode(np.zeros((720, 1280, 3), np.uint8), key=True))
+    encoder.close()
+    [frame] = [*decoder.decode(packet), *decoder.decode(None)]
+    assert frame.colorspace in (Colorspace.ITU601, SMPTE_170M)
+    assert frame.color_range == ColorRange.MPEG
 
 
 def test_an_encoder_that_gives_nothing_is_refused_in_words() -> None:
