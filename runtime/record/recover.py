@@ -24,6 +24,7 @@ from runtime.record.lock import DriveInUseError, exclusive
 from runtime.record.pictures import PictureEncoder
 from runtime.record.recorder import Recorder
 from runtime.record.store import DriveStore
+from runtime.retention.grave import show_rotations
 from runtime.seal.chain import DriveSealer
 from runtime.seal.keys import key_dir_of, load_key
 from runtime.seal.statement import SEAL_SUFFIX
@@ -105,9 +106,12 @@ def sealer_of(drive_dir: Path, key_dir: Path) -> tuple[DriveSealer | None, str]:
     run began is not to be had any more, why.
     """
     try:
-        return DriveSealer(drive_dir, load_key(key_dir)), ""
+        signer = DriveSealer(drive_dir, load_key(key_dir))
     except SealError as error:
         return None, f"the record is not signed: {error}"
+    with contextlib.suppress(OSError):  # a full disk: whoever verifies needs the newer key as well, and it is sealed
+        show_rotations(signer, drive_dir, key_dir)
+    return signer, ""
 
 
 def _take_up(drive_dir: Path, found: Leftover, signer: DriveSealer | None, unsigned: str) -> Recovery:

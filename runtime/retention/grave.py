@@ -10,7 +10,7 @@ from runtime.record.segment import sealed_path, segment_files
 from runtime.retention.choice import StoredSegment
 from runtime.seal.chain import DriveSealer, write_whole
 from runtime.seal.keys import rotation_files
-from runtime.seal.statement import FileHash, leaves_name
+from runtime.seal.statement import FileHash, key_name, leaves_name
 
 REASON = "room was short, and it was the oldest that no incident pins"
 _OF_THE_MODEL = "model."  # the model, its report, its plan
@@ -40,11 +40,12 @@ def bury(sealer: DriveSealer, segment: StoredSegment, *, in_use: bool) -> SealHe
 
 
 def show_rotations(sealer: DriveSealer, drive: Path, key_dir: Path) -> None:
-    """Where the key was changed since a drive was sealed, give it the statements that lead from its key to today's.
+    """Where the key was changed since a drive began, give it the statements that lead from its key to today's.
 
     Raises OSError.
     """
-    if all(seal.key_id == sealer.key_id for seal in sealer.segments.values()):
+    shown = (drive / key_name(sealer.key_id)).exists()  # it was furnished for a key, before the first seal
+    if shown and all(seal.key_id == sealer.key_id for seal in sealer.segments.values()):
         return
     for statement in rotation_files(key_dir):
         path = drive / statement.name

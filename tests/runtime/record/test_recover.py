@@ -25,7 +25,7 @@ from runtime.record.lock import shared
 from runtime.record.recover import Recovery, recover
 from runtime.record.segment import journal_path
 from runtime.seal.envelope import public_key_pem
-from runtime.seal.keys import default_key_dir, ensure_key, known_keys, new_key
+from runtime.seal.keys import default_key_dir, ensure_key, known_keys, new_key, rotate_key
 from runtime.seal.statement import key_name
 from runtime.supervise.plan import CONFIG_NAME
 from tests.runtime.record.recording import PATIENCE_S, Driver, RecorderProcess, a_plan, header_payload, stored_sets
@@ -141,6 +141,22 @@ def test_a_recovery_that_is_killed_anywhere_is_finished_by_the_next(drive_dir: P
         assert stored_sets(drive) == list(range(expected.sets))
         assert [gap.first for gap in drive.gaps()] == [expected.sets]
         assert verify_drive(copy, known_keys(default_key_dir())).findings == ()
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_drive_that_is_taken_up_after_the_key_was_changed_verifies_with_the_old_one(
+    drive_dir: Path, tmp_path: Path, *, sealed: bool
+) -> None:
+    keys = tmp_path / "keys"
+    shutil.copytree(default_key_dir(), keys)
+    old, _ = rotate_key(keys)
+    if not sealed:
+        for path in (*drive_dir.glob("*.seal.json"), *drive_dir.glob("*.leaves")):
+            path.unlink()
+    done = recover(drive_dir, keys)
+    assert (done.outcome, done.sealed) == ("recovered", True)
+    found = verify_drive(drive_dir, [old.public_key])
+    assert (found.verdict, found.findings, len(found.key_ids)) == ("intact", (), 2 if sealed else 1)
 
 
 def test_a_drive_that_had_ended_is_sealed_without_an_open_end(tmp_path: Path) -> None:
