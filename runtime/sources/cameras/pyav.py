@@ -25,8 +25,8 @@ _INPUT_FORMATS = {"mjpeg": "mjpeg", "raw": "yuyv422"}
 class PyAvStream:
     """One open input.
 
-    Of a device the kernel's own timestamps are taken. A network stream tells its times since its own begin, so the
-    first picture is laid to the moment at which it came, and the others by the stream's time after it.
+    Of a device the kernel's own timestamps are taken. A network stream tells its times since its own begin: its clock
+    is laid to the host's by the picture that came soonest, so that none was seen before the light fell in.
     """
 
     def __init__(self, address: Address, clock: Clock) -> None:
@@ -74,9 +74,11 @@ class PyAvStream:
             raise StreamLostError(f"{error.strerror or error}") from error
         now_ns = self._clock.monotonic_ns()
         told_ns = None if frame.pts is None else int(frame.pts * frame.time_base * NS_PER_S)
-        if told_ns is not None and self._origin_ns is None:
-            self._origin_ns = now_ns - told_ns
-        moment_ns = now_ns if told_ns is None or self._origin_ns is None else self._origin_ns + told_ns
+        if told_ns is None:
+            moment_ns = now_ns
+        else:
+            self._origin_ns = now_ns - told_ns if self._origin_ns is None else min(self._origin_ns, now_ns - told_ns)
+            moment_ns = self._origin_ns + told_ns
         return Frame(np.ascontiguousarray(frame.to_ndarray(format="bgr24")), moment_ns)
 
 
