@@ -35,8 +35,8 @@ class RosVehicle:
         return self._commands is not None
 
     def state(self, t_source_ns: int) -> VehicleState:
-        """The newest of every reading. A vehicle that obeys tells no speed that is older than half a second, so that
-        nothing is decided upon it, and the ledger says why.
+        """The newest of every reading. A vehicle that obeys tells no speed that is half a second older or newer, so
+        that nothing is decided upon it, and the ledger says why.
         """
         state = self.states.now()
         if self.obeys and not _is_fresh(state, t_source_ns):
@@ -44,8 +44,8 @@ class RosVehicle:
         return state
 
     def apply(self, command: Command) -> None:
-        """Send a command. Where the vehicle's speed is not known, or is older than half a second, none is sent: a
-        speed has to be named, and a guess would be an order. Raises SourceError in shadow mode.
+        """Send a command. Where the vehicle's speed is not known, or is half a second older or newer than the picture,
+        none is sent: a speed has to be named, and a guess would be an order. Raises SourceError in shadow mode.
         """
         if self._commands is None:
             raise SourceError(f"command {command.decision_id} was given in shadow mode, where nothing is commanded")
@@ -82,5 +82,8 @@ def command_message(
 
 
 def _is_fresh(state: VehicleState, t_source_ns: int) -> bool:
+    """A speed from far ahead is no fresh one: its clock is another, or one wrong stamp holds up all that came since."""
     speed = state.speed_mps
-    return speed is not None and math.isfinite(speed.value) and t_source_ns - speed.t_source_ns <= MAX_SPEED_AGE_NS
+    if speed is None or not math.isfinite(speed.value):
+        return False
+    return abs(t_source_ns - speed.t_source_ns) <= MAX_SPEED_AGE_NS

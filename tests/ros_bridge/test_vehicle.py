@@ -99,6 +99,16 @@ def test_an_acceleration_becomes_the_speed_that_it_leads_to_and_its_magnitude(
     assert message.drive.steering_angle == 0.1
 
 
+def test_a_speed_from_far_ahead_is_none_however_long_it_stays_the_newest() -> None:
+    states, topic = NewestState(), Topic()
+    states.take(at_speed(10.0, 3600 * NS_PER_S))
+    states.take(at_speed(2.0, NS_PER_S))
+    vehicle = RosVehicle(states, topic, frame_id="base_link", speed_horizon_s=1.0)
+    assert vehicle.state(NS_PER_S).speed_mps is None
+    vehicle.apply(command())
+    assert (topic.sent, vehicle.withheld) == ([], 1)
+
+
 def test_in_shadow_mode_nothing_is_commanded() -> None:
     states = NewestState()
     states.take(at_speed(10.0))
