@@ -138,6 +138,7 @@ def _take_up(drive_dir: Path, found: Leftover, signer: DriveSealer | None, unsig
         store.close()
     except RecordError as error:
         why = str(error)
+    why = why or store.sealing.unfinished
     heads = store.sealing.take_heads()
     return Recovery(
         drive=str(drive_dir),

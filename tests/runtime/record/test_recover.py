@@ -29,6 +29,7 @@ from runtime.seal.keys import default_key_dir, ensure_key, known_keys, new_key, 
 from runtime.seal.statement import key_name
 from runtime.supervise.plan import CONFIG_NAME
 from tests.runtime.record.recording import PATIENCE_S, Driver, RecorderProcess, a_plan, header_payload, stored_sets
+from tests.runtime.record.small_disk import SmallDisk
 
 # Recovers drive after drive, each in a child that dies at the n-th thing that it does to the disk; prints how it ended.
 DYING = """
@@ -157,6 +158,24 @@ def test_a_drive_that_is_taken_up_after_the_key_was_changed_verifies_with_the_ol
     assert (done.outcome, done.sealed) == ("recovered", True)
     found = verify_drive(drive_dir, [old.public_key])
     assert (found.verdict, found.findings, len(found.key_ids)) == ("intact", (), 2 if sealed else 1)
+
+
+def test_on_a_full_disk_nothing_is_lost_it_is_told_why_and_the_next_recovery_ends_it(
+    drive_dir: Path, small_disk: SmallDisk
+) -> None:
+    drive = Path(shutil.copytree(drive_dir, small_disk.path / "drive"))
+    before = stored_sets(open_drive(drive))
+    small_disk.fill()
+    done = recover(drive)
+    assert (done.outcome, done.sealed) == ("recovered", False)
+    assert "no room" in done.why
+    assert stored_sets(open_drive(drive)) == before
+    small_disk.free()
+    done = recover(drive)
+    assert (done.outcome, done.sealed, done.why) == ("recovered", True, "")
+    assert stored_sets(open_drive(drive)) == before
+    found = verify_drive(drive, known_keys(default_key_dir()))
+    assert (found.verdict, found.findings, found.ended) == ("intact", (), "open")
 
 
 def test_a_drive_that_had_ended_is_sealed_without_an_open_end(tmp_path: Path) -> None:
