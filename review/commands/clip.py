@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the file and say where it is."""
     from review.clip import write_clip
     from review.reopen import expected_frames, find_drive
+    from runtime.record.deleted import in_words
 
     drive = find_drive(args.drive)
     selection = which_frames.selection_of(args, drive)
@@ -38,5 +39,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         console.emit_json(report)
     else:
+        if report.deleted:
+            console.emit(f"not shown: {in_words(report.deleted)}")
         console.emit(f"{report.frames} frames, {report.width_px} x {report.height_px}: {out}")
     return ExitCode.YES

@@ -16,8 +16,13 @@ from review.overlay import Selection, write_pictures
 from runtime.commands.main import main
 from runtime.contracts.errors import RecordError
 from runtime.contracts.incident import Incident, IncidentIndex, Trigger
+from runtime.contracts.topics import LEDGER
 from runtime.incident.index import write_index
+from runtime.record.drive import open_drive
 from runtime.record.h264 import OPENCV_COLOURS
+from runtime.seal.chain import DriveSealer
+from runtime.seal.keys import new_key
+from runtime.seal.statement import leaves_name
 from tests import models
 from tests.review.drives import FRAME_NS, record_drive
 
@@ -77,6 +82,28 @@ def test_where_no_frame_follows_a_picture_stands_for_two_seconds_at_most(tmp_pat
     write_clip(drive, tmp_path / "clip.mp4", Selection())
     begins = [begin for begin, _ in frames_of(tmp_path / "clip.mp4")]
     assert begins == pytest.approx([*(FRAME_S * n for n in range(5)), 4 * FRAME_S + 2.0, 5 * FRAME_S + 2.0], abs=1e-4)
+
+
+def test_a_clip_of_a_drive_that_lost_its_first_segment_shows_the_others_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = new_key(tmp_path / "keys")
+    drive = record_drive(tmp_path / "drive", models.tiny_policy(), 40, segment_s=1.0, key=key, video=True)
+    DriveSealer(drive, key).bury(0, "room was short", freed_bytes=1, gone={})
+    (drive / "segment-0000.mcap").unlink()
+    (drive / leaves_name(0)).unlink()
+    rest = [frame.sequence for frame in open_drive(drive).frames(LEDGER)]
+    assert rest[0] > 0
+    assert main(["clip", str(drive), "--out", str(tmp_path / "clip.mp4")]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("not shown: ")
+    shown = frames_of(tmp_path / "clip.mp4")
+    assert len(shown) == len(rest)
+    write_pictures(drive, tmp_path / "pictures", Selection())
+    for (_, picture), path in zip(shown, sorted((tmp_path / "pictures").iterdir()), strict=True):
+        drawn = cv2.imread(str(path))
+        assert drawn is not None
+        assert cv2.PSNR(picture, drawn) > 28.0
 
 
 @pytest.mark.parametrize("out", ["/proc/clip.mp4", "{folder}"])
