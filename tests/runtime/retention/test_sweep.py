@@ -199,6 +199,8 @@ def test_a_deletion_that_is_killed_anywhere_leaves_a_drive_that_verifies_once_it
         half_written += len(list(drive.glob("*.tmp")))
         if list(drive.glob("*.tmp")):
             assert list(leftovers(drive.parent, copy / "keys")) == [drive]
+            [told] = verify_drive(drive, [key.public_key]).findings
+            assert (told.kind, "sightline recover" in told.text) == ("file-foreign", True)
         assert recover(drive, copy / "keys").outcome == "whole"
         assert verify_drive(drive, [key.public_key]).findings == ()
         assert 2 in left(drive)
