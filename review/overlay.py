@@ -146,6 +146,8 @@ class Overlay:
                 count += 1
                 yield moment
         if not count:
+            if selection.last is not None and (selection.first or 0) > selection.last:
+                raise UsageError(f"the last frame, {selection.last}, comes before the first, {selection.first}")
             raise RecordError(
                 f"{self._drive.path} has no frame from {selection.first or 0} to "
                 f"{'the end' if selection.last is None else selection.last}; `sightline info` says what there is"

@@ -21,6 +21,9 @@ WARN: Colour = (60, 180, 255)
 BAD: Colour = (80, 80, 245)
 
 _PER_UNIT = 122  # height of the panel in units
+_LETTERS = ((15.0, 20.5, 3), (12.5, 16.5, 4), (11.0, 13.0, 5))
+"""Size of the reason's letters, distance and number of its lines, in units: the first that holds all of it, else the
+last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +110,21 @@ def _motion(image: Image, unit: float, readings: Readings, acceleration: float |
 def _words(image: Image, unit: float, readings: Readings) -> None:
     left, right = 366 * unit, image.shape[1] - 24 * unit
     cv2.line(image, (round(348 * unit), round(20 * unit)), (round(348 * unit), round(104 * unit)), RAISED, 1)
-    size = 15 * unit
-    for i, line in enumerate(wrap(readings.reason, right - left, size, MEDIUM, lines=3)):
-        write(image, line, (left, (33 + 20.5 * i) * unit), size, Ink(TEXT, MEDIUM))
+    size, apart, lines = _fitted(readings.reason, right - left, unit)
+    for i, line in enumerate(lines):
+        write(image, line, (left, 33 * unit + apart * i), size, Ink(TEXT, MEDIUM))
     if readings.legend:
         _legend(image, unit, left, readings)
+
+
+def _fitted(text: str, width: float, unit: float) -> tuple[float, float, list[str]]:
+    """The letters' size, the distance of the lines, both in pixels, and the lines."""
+    for size, apart, count in _LETTERS[:-1]:
+        lines = wrap(text, width, size * unit, MEDIUM, count)
+        if not (lines and lines[-1].endswith("…")):
+            return size * unit, apart * unit, lines
+    size, apart, count = _LETTERS[-1]
+    return size * unit, apart * unit, wrap(text, width, size * unit, MEDIUM, count)
 
 
 def _legend(image: Image, unit: float, left: float, readings: Readings) -> None:

@@ -81,6 +81,20 @@ def test_the_colour_of_left_stands_on_the_left_of_dial_and_legend() -> None:
         assert mean_x(part, UP) < mean_x(part, DOWN)
 
 
+@pytest.mark.parametrize("words", [4, 30, 45])
+def test_a_reason_is_there_to_its_last_word(words: int) -> None:
+    def shown(last: str) -> Image:
+        reason = " ".join(["heading"] * words + [last])
+        return panel(960, 1.0, Readings(None, reason, None, False, 0.1, 5.0, "full", "pulls left", "pulls right"))
+
+    assert (shown("+0.35") != shown("+0.36")).any()
+
+
+def test_a_last_frame_before_the_first_is_refused_as_that(drive: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="the last frame, 2, comes before the first, 4"):
+        write_pictures(drive, tmp_path, Selection(4, 2))
+
+
 @pytest.mark.parametrize("topic", ["/attribution", "/decision", "/camera/front/image", "/ledger", "/vehicle/state"])
 def test_a_frame_with_a_broken_message_is_a_placeholder_and_the_others_are_drawn(tmp_path: Path, topic: str) -> None:
     broken = record_drive(tmp_path / "drive", models.tiny_policy(), 4)
