@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,8 @@ def find_drive(path: Path) -> Path:
     """The drive's folder: `path` itself, or the one drive in it. Raises RecordError naming those there are."""
     if not path.exists():
         raise RecordError(f"{path} does not exist; give the folder of a drive, as `sightline run --out` makes it")
+    if zipfile.is_zipfile(path):
+        raise RecordError(f"{path} is a zip file, which only `sightline verify` opens; unpack it, and give its folder")
     if not path.is_dir():
         raise RecordError(f"{path} is a file; give the folder of a drive, as `sightline run --out` makes it")
     if segment_files(path) or deleted_segments(path):

@@ -10,7 +10,7 @@ from runtime.commands import console
 from runtime.contracts.errors import ExitCode
 
 if TYPE_CHECKING:
-    from review.demo import DemoReport
+    from review.demo import DemoReport, Incident
     from runtime.driving.progress import Progress
 
 SUMMARY = "drive the proving ground into an incident, record it, replay it, draw it"
@@ -48,7 +48,7 @@ def story(report: DemoReport) -> list[str]:
     return [
         f"Drove {drive.frames} frames of a road whose markings end in the low sun: {drive.decided} decided, "
         f"{drive.dropped} dropped, {drive.recorded} recorded.",
-        *_what_happened(report),
+        *what_happened(report.incident, drive.stopped_by),
         f"Replay    {replay.verdict}: {replay.identical} of {replay.frames} decisions repeat bit for bit, "
         f"at {replay.realtime_factor:.0f} x real time.",
         f"Drive     {drive.drive}",
@@ -60,9 +60,11 @@ def story(report: DemoReport) -> list[str]:
     ]
 
 
-def _what_happened(report: DemoReport) -> list[str]:
-    incident = report.incident
+def what_happened(incident: Incident | None, stopped_by: str | None) -> list[str]:
+    """The incident and the reason of the decision at its moment; `stopped_by` is the signal that ended the drive."""
     if incident is None:
+        if stopped_by is not None:
+            return [f"Incident  none so far: the drive was stopped by {stopped_by}."]
         return ["Incident  none: the car kept its lane to the end."]
     side = "left" if incident.lateral_offset_m > 0 else "right"
     alone_s = incident.t_source_s - incident.centred_until_s

@@ -21,7 +21,9 @@ def find_sealed(path: Path) -> Path:
         raise RecordError(f"{path} cannot be read: {error.strerror}") from error
     if len(drives) == 1:
         return drives[0]
-    names = ", ".join(drive.name for drive in drives) or "none"
+    if not drives:
+        raise RecordError(f"{path} holds no drive; give the folder of one, as `sightline run --out` makes it")
+    names = ", ".join(drive.name for drive in drives)
     raise RecordError(f"{path} holds {len(drives)} drives ({names}); name one of them")
 
 

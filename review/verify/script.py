@@ -17,6 +17,14 @@ from runtime.seal.envelope import EnvelopeError, parse_public_key
 from runtime.seal.statement import printable
 
 
+def _public_key(path: Path) -> bytes:
+    try:
+        return parse_public_key(path.read_bytes())
+    except (OSError, EnvelopeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise RecordError(f"the public key {path} cannot be read: {why}; give the vehicle's signing.pub") from error
+
+
 def main(arguments: list[str]) -> int:
     """Verify one drive or bundle; 0 intact, 1 not, 2 could not."""
     parser = argparse.ArgumentParser(
@@ -28,7 +36,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(arguments)
     try:
-        keys = [parse_public_key(path.read_bytes()) for path in args.key]
+        keys = [_public_key(path) for path in args.key]
         head = None if args.head is None else parse_head(args.head)
         with opened(args.drive) as one:
             found = (verify_bundle if one.is_bundle else verify_drive)(one.folder, keys, head)

@@ -139,7 +139,10 @@ def read_public_key(path: Path) -> bytes:
     try:
         return parse_public_key(path.read_bytes())
     except OSError as error:
-        raise SealError(f"the public key {path} cannot be read: {error.strerror}") from error
+        raise SealError(
+            f"the public key {path} cannot be read: {error.strerror}; give the vehicle's {PUBLIC_NAME}, which "
+            "`sightline keys show` finds on the vehicle"
+        ) from error
     except EnvelopeError as error:
         raise SealError(f"{path}: {error}; give the vehicle's {PUBLIC_NAME}") from error
 

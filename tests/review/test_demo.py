@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 
+from review.commands.demo import what_happened
 from review.demo import find_incident
 from runtime.record.drive import open_drive
 
@@ -40,3 +41,5 @@ def test_a_drive_in_its_lane_has_no_incident(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sightline", "run", "--source", source, "--out", str(tmp_path), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert find_incident(open_drive(Path(json.loads(done.stdout)["drive"]))) is None
+    assert "to the end" in what_happened(None, None)[0]
+    assert "stopped by SIGINT" in what_happened(None, "SIGINT")[0], "nobody knows how it would have ended"

@@ -15,6 +15,7 @@ import pytest
 
 from review.bundle.choice import Request
 from review.bundle.make import make_bundle
+from review.reopen import find_drive
 from review.verify.manifest import VERIFIER_NAME
 from review.verify.unpack import opened
 from runtime.contracts.errors import RecordError
@@ -68,9 +69,16 @@ def test_the_verifier_in_a_bundle_takes_whole_segments_and_zip_files_too(
     packed = Path(make_bundle(drive, Request(segments=(0,)), tmp_path, as_zip=True).bundle)
     code, said = expert(bundle / VERIFIER_NAME, packed)
     assert (code, said.startswith(f"{packed}: intact")) == (0, True)
+    with pytest.raises(RecordError, match="unpack it"):
+        find_drive(packed)
     packed.write_bytes(packed.read_bytes()[:-100])
     code, said = expert(bundle / VERIFIER_NAME, packed)
     assert (code, "Traceback" in said) == (2, False)
+
+
+def test_a_folder_that_holds_no_drive_is_told_as_that(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="holds no drive; give"), opened(tmp_path):
+        pass
 
 
 def test_a_folder_that_holds_one_bundle_is_as_good_as_the_bundle(made: Made, tmp_path: Path) -> None:

@@ -127,6 +127,14 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         write_standalone(tmp_path / "no folder" / "file.py")
 
 
+def test_one_file_says_which_key_it_cannot_read_and_what_to_give(folder: Path, drive: Path) -> None:
+    code, said = verify(folder, drive, "--key", "absent.pub")
+    assert (code, said) == (
+        2,
+        "the public key absent.pub cannot be read: No such file or directory; give the vehicle's signing.pub\n",
+    )
+
+
 def test_one_file_knows_what_the_vehicle_deleted(folder: Path, drive: Path, key: VehicleKey, tmp_path: Path) -> None:
     retained = Path(shutil.copytree(drive, tmp_path / drive.name))
     DriveSealer(retained, key).bury(0, "room was short", freed_bytes=1, gone={})
