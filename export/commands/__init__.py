@@ -14,6 +14,6 @@ def need_extra(*more: str) -> None:
     absent = [name for name in (*_NEEDED, *more) if find_spec(name) is None]
     if absent:
         raise UsageError(
-            f"{', '.join(absent)} is not installed here, and a vehicle does not need it; where models are exported: "
-            "python -m pip install 'sightline[export]', or from a checkout: python -m pip install '.[export]'"
+            f"not installed here: {', '.join(absent)}; a vehicle needs none of it. Where models are exported, in a "
+            "checkout of Sightline: python -m pip install '.[export]'"
         )
