@@ -89,12 +89,15 @@ def _report(folder: Path, key: VehicleKey) -> KeyReport:
 
 
 def _words(report: KeyReport) -> str:
+    from runtime.seal.keys import PUBLIC_NAME
+
     return "\n".join(
         [
             f"key      {report.key_id}",
             f"folder   {report.folder}",
             *(f"before   {key_id}" for key_id in report.retired),
-            "public   for whoever is to verify this vehicle's drives (sightline verify DRIVE --key FILE):",
+            f"public   {Path(report.folder) / PUBLIC_NAME}: for whoever is to verify this vehicle's drives",
+            "         (sightline verify DRIVE --key signing.pub)",
             report.public_key.rstrip(),
         ]
     )

@@ -106,6 +106,7 @@ def test_the_command_makes_shows_and_changes_the_key(folder: Path, capsys: pytes
     shown = capsys.readouterr().out
     assert second["key_id"] in shown
     assert "-----BEGIN PUBLIC KEY-----" in shown
+    assert str(folder / "signing.pub") in shown
     assert "PRIVATE" not in shown
     assert key_id_of(load_key(folder).public_key) == second["key_id"]
 
