@@ -62,6 +62,8 @@ def describe(summary: DriveSummary) -> str:
         + (f", {summary.deleted} more were, and were deleted to make room" if summary.deleted else "")
         + (f", {summary.gaps} declared gap(s)" if summary.gaps else ""),
     ]
+    if summary.gap_reason:
+        lines.append(f"gap       {summary.gap_reason}")
     if summary.incidents:
         lines.append(f"incidents {summary.incidents}: sightline incidents {summary.drive}")
     lines += [

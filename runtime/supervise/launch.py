@@ -48,6 +48,7 @@ class DriveSummary(msgspec.Struct, frozen=True):
     dropped: int
     recorded: int
     gaps: int  # also those in deleted segments
+    gap_reason: str  # of the first that the record still holds
     restarts: tuple[Restart, ...]
     stopped_by: str | None = None  # the signal that ended it early
     warning: str = ""
@@ -139,11 +140,13 @@ def _summary(drive_dir: Path, drive_id: str, progress: Progress, result: RunResu
     # What the driving process said last; a record that holds more is nearer to the truth (it was killed meanwhile).
     counted: Progress | LedgerTotals = progress
     recorded = gaps = deleted = incidents = 0
+    gap_reason = ""
     try:
         drive = open_drive(drive_dir)
         counts = {topic.topic: topic.count for topic in drive.topics()}  # from the segments' summaries: no long read
         recorded, gaps = counts.get(LEDGER.name, 0), counts.get(GAP.name, 0)
         deleted = sum(one.topics.get(LEDGER.name, 0) for one in drive.deleted)
+        gap_reason = next((gap.reason for gap in drive.gaps()), "") if gaps else ""
         gaps += sum(one.topics.get(GAP.name, 0) for one in drive.deleted)
         index = read_index(drive_dir)
         incidents = 0 if index is None else len(index.incidents)
@@ -165,6 +168,7 @@ def _summary(drive_dir: Path, drive_id: str, progress: Progress, result: RunResu
         dropped=counted.dropped,
         recorded=recorded,
         gaps=gaps,
+        gap_reason=gap_reason,
         deleted=deleted,
         incidents=incidents,
         restarts=result.restarts,

@@ -17,12 +17,14 @@ import pytest
 
 from review.replay import replay
 from review.verify.drive import verify_drive
+from runtime.commands.run import describe
 from runtime.contracts.messages import Health
 from runtime.contracts.topics import EVENT, HEALTH, LEDGER, PICTURE, VIDEO
 from runtime.record.completeness import lacks
 from runtime.record.drive import Drive, open_drive
 from runtime.record.recover import recover
 from runtime.seal.keys import default_key_dir, known_keys
+from runtime.supervise.launch import DriveSummary
 from tests.runtime.record.recording import PATIENCE_S, declared_lost, stored_sets
 from tests.runtime.record.small_disk import MIB, SmallDisk, mounted
 
@@ -159,6 +161,8 @@ def test_a_disk_that_stays_full_leaves_a_drive_that_is_whole_up_to_there_and_end
     assert declared_lost(drive)
     assert drive.closing() is not None, "its room was kept back"
     assert summary["warning"] == ""
+    assert summary["gap_reason"] == "there was no room for them on the disk"
+    assert "gap       there was no room" in describe(DriveSummary(**summary))
 
 
 def test_with_no_room_for_the_end_the_run_says_so_and_recovery_ends_the_drive_once_there_is(
