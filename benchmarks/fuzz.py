@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from benchmarks.fuzzing.targets import BOUNDS, SHARES, open_target
@@ -106,6 +106,8 @@ def main() -> int:
             inputs = max(1, round(arguments.inputs * share))
             tallies.append(run_target(name, arguments.seed, inputs, arguments.findings.resolve()))
             print(f"{name}: {tallies[-1].inputs} inputs in {tallies[-1].wall_s:.0f} s", file=sys.stderr, flush=True)
+    with suppress(OSError):  # it holds something
+        arguments.findings.rmdir()
     wall_s = time.perf_counter() - began
     found = [one for tally in tallies for one in (*tally.findings, *tally.crashes)]
     total = sum(tally.inputs for tally in tallies)

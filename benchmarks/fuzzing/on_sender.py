@@ -39,9 +39,9 @@ class SenderTarget(ByBytes):
         self._endpoint = f"ipc://{work}/link"
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         self._peer = self._context.socket(zmq.ROUTER)
-        self._peer.set(zmq.ROUTER_HANDOVER, 1)
         self._peer.set(zmq.ROUTER_MANDATORY, 1)
         self._peer.bind(self._endpoint)
+        self._name = b""
 
     def case(self, random: Random) -> bytes:
         """Answers, few of them right."""
@@ -75,10 +75,12 @@ class SenderTarget(ByBytes):
     def _send(self, sender: LinkSender, answer: Answer) -> None:
         """Send it; the sender cuts the line upon a message that is too large, and is back a moment later."""
         deadline = time.monotonic() + _PATIENCE_MS / 1000
-        while not self._sent([_SESSION.encode(), *answer]):
+        while not self._sent([self._name, *answer]):
             if time.monotonic() > deadline:
                 raise BrokenPromiseError("the sender does not come back")
             sender.wait_for_credit(0.01)
+            while self._peer.poll(0):  # it is another connection now
+                self._name = self._peer.recv_multipart()[0]
 
     def _sent(self, parts: Answer) -> bool:
         try:
@@ -93,7 +95,7 @@ class SenderTarget(ByBytes):
         """Wait for the greeting: before it, the peer knows of nobody."""
         if not self._peer.poll(_PATIENCE_MS):
             raise BrokenPromiseError("the sender does not greet")
-        self._peer.recv_multipart()
+        self._name = self._peer.recv_multipart()[0]
 
     def _settle(self, sender: LinkSender, handed_over: int) -> None:
         """An honest recorder in the hostile one's place."""

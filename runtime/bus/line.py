@@ -17,13 +17,15 @@ _UNCOPIED_BYTES = 65_536  # from here on zmq holds a reference instead of a copy
 
 
 class Line:
-    """One connection of that name. Raises LinkError where the endpoint cannot be used."""
+    """One connection. It has no name: the other end tells it by itself, and one that is made again is another.
 
-    def __init__(self, endpoint: str, name: str, queue: int, credentials: Credentials | None) -> None:
+    Raises LinkError where the endpoint cannot be used.
+    """
+
+    def __init__(self, endpoint: str, queue: int, credentials: Credentials | None) -> None:
         self._endpoint = endpoint
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         self._socket = self._context.socket(zmq.DEALER)
-        self._socket.set(zmq.IDENTITY, name.encode())
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.SNDHWM, queue)
         self._socket.set(zmq.MAXMSGSIZE, _MAX_REPLY_BYTES)

@@ -75,7 +75,7 @@ class LinkSender:
         self._greeted_ns = self._heard_ns - _SILENCE_NS
         self.lost = 0
         self.malformed = 0
-        self._line = Line(endpoint, session, 2 * config.credit + 64, credentials)
+        self._line = Line(endpoint, 2 * config.credit + 64, credentials)
         self._greet()
 
     @property

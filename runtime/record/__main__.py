@@ -161,15 +161,14 @@ def _take_batch(router: zmq.Socket[bytes], recorder: Recorder) -> None:
         except zmq.Again:
             return
         if len(parts) == 2:
-            recorder.take(parts[1])
+            recorder.take(parts[1], parts[0])
         else:
             recorder.rejected += 1
         recorder.commit_if_due()
 
 
 def _router(gate: Gate, plan: RunPlan) -> zmq.Socket[bytes]:
-    router = gate.context.socket(zmq.ROUTER)
-    router.set(zmq.ROUTER_HANDOVER, 1)  # a driving process that connects again keeps its name
+    router = gate.context.socket(zmq.ROUTER)  # not with ROUTER_HANDOVER: ZeroMQ keeps what it takes a name from
     router.set(zmq.ROUTER_MANDATORY, 1)
     router.set(zmq.RCVHWM, plan.config.record.credit + 64)
     router.set(zmq.MAXMSGSIZE, plan.config.record.link_mib * _MIB + _ENVELOPE_BYTES)

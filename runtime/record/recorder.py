@@ -57,7 +57,7 @@ class Recorder:
         self._own = OwnWords(store, clock, publish, took_up=took_up, unsigned=unsigned)
         self.say = self._own.say
         self._account = None if sockets is None else Account(NAME, clock, sockets)  # None: nobody can connect
-        self.link_name = plan.session.encode()  # the driving process's; another one's messages are none
+        self.link_name = b""  # the driving process's connection
         self.rejected = 0
         self.misplaced = 0  # sets that were here already, or came before their turn: not taken
         self.finished = False
@@ -78,13 +78,17 @@ class Recorder:
             store, pictures, self.incidents, self.watch, clock=clock, say=self.say, reject=self._reject
         )
 
-    def take(self, data: bytes) -> None:
-        """Handle one message of the link; bytes that are none are counted and forgotten."""
+    def take(self, data: bytes, sender: bytes = b"") -> None:
+        """Handle one message of the link; bytes that are none are counted and forgotten. Answers go to the last
+        `sender` that knew the session.
+        """
         try:
             message = link.decode_to_recorder(data)
         except LinkError:
             self.rejected += 1
             return
+        if message.session == self._session and sender:
+            self.link_name = sender
         if message.session != self._session:
             self.rejected += 1
         elif self.finishing and not isinstance(message, Finish):

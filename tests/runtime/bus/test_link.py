@@ -32,11 +32,13 @@ class Peer:
         self.socket = self.context.socket(zmq.ROUTER)
         self.socket.set(zmq.ROUTER_MANDATORY, 1)
         self.socket.bind(endpoint)
+        self.name = b""  # of who spoke last
 
     def receive(self, wait_ms: int = WAIT_MS) -> link.ToRecorder | None:
         if not self.socket.poll(wait_ms):
             return None
-        return link.decode_to_recorder(self.socket.recv_multipart()[1])
+        self.name, data = self.socket.recv_multipart()
+        return link.decode_to_recorder(data)
 
     def sets(self) -> list[int]:
         """The sequences of the sets that are there now; a loss notice as minus its last sequence."""
@@ -51,7 +53,7 @@ class Peer:
 
     def answer(self, *messages: ToDrive) -> None:
         for message in messages:
-            self.socket.send_multipart([SESSION.encode(), link.encode(message)])
+            self.socket.send_multipart([self.name, link.encode(message)])
 
 
 @pytest.fixture
@@ -235,7 +237,7 @@ def test_finish_does_not_wait_for_ever_on_a_recorder_that_answers_and_never_seal
 def test_nonsense_from_the_other_end_is_counted_and_changes_nothing(peer: Peer, sender: LinkSender) -> None:
     hand_over(sender, 3)
     assert peer.receive() is not None
-    peer.socket.send_multipart([SESSION.encode(), b"nonsense"])
+    peer.socket.send_multipart([peer.name, b"nonsense"])
     peer.answer(Acknowledge("another", 3, 4), Acknowledge(SESSION, 99, 4), Acknowledge(SESSION, 1, 4))
     poll_until(sender, 2)
     assert sender.malformed == 3
@@ -243,7 +245,7 @@ def test_nonsense_from_the_other_end_is_counted_and_changes_nothing(peer: Peer, 
 
 def test_a_line_that_an_answer_too_large_has_cut_is_made_again(peer: Peer, sender: LinkSender) -> None:
     assert isinstance(peer.receive(), Hello)
-    peer.socket.send_multipart([SESSION.encode(), bytes(5000)])
+    peer.socket.send_multipart([peer.name, bytes(5000)])
     for _ in range(500):
         hand_over(sender)
         sender.wait_for_credit(0.01)
@@ -260,7 +262,7 @@ def test_several_parts_are_no_answer(peer: Peer, sender: LinkSender) -> None:
     assert peer.receive() is not None
     data = link.encode(Acknowledge(SESSION, 3, 4))
     for parts in ([], [b"", data], [data, data]):
-        peer.socket.send_multipart([SESSION.encode(), *parts])
+        peer.socket.send_multipart([peer.name, *parts])
     peer.answer(Acknowledge(SESSION, 1, 4))
     poll_until(sender, 2)
     assert sender.malformed >= 2
@@ -274,7 +276,7 @@ def test_answers_without_end_do_not_hold_up_the_drive(peer: Peer, sender: LinkSe
         data = link.encode(Acknowledge(SESSION, 0, 4))
         while not over.is_set():
             with suppress(zmq.ZMQError):
-                peer.socket.send_multipart([SESSION.encode(), data], zmq.DONTWAIT)
+                peer.socket.send_multipart([peer.name, data], zmq.DONTWAIT)
 
     thread = threading.Thread(target=recorder)
     thread.start()
