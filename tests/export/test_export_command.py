@@ -200,7 +200,7 @@ def test_where_the_extra_is_not_installed_the_verb_says_how_to_install_it(tmp_pa
     command = [sys.executable, "-c", script, "export", "a.onnx", "--out", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "onnx is not installed" in done.stderr
+    assert "not installed here: onnx;" in done.stderr
     assert "[export]" in done.stderr
 
 
