@@ -21,7 +21,18 @@ import msgspec
 
 from benchmarks.durable import cuts, faults
 from benchmarks.durable.cost import Cost, measure
-from benchmarks.durable.loss import Scenario, broken, failures, fast_folder, moments, need, record
+from benchmarks.durable.disk import Place
+from benchmarks.durable.loss import (
+    Scenario,
+    broken,
+    failures,
+    fast_folder,
+    killed,
+    moments,
+    need,
+    record,
+    soon_after,
+)
 from benchmarks.machine import machine, today
 
 PARTS = ("faults", "power", "cuts", "cost")
@@ -98,14 +109,34 @@ def power_rows(share: float, wrong: list[str]) -> Iterator[PowerRow]:
             told = [(one, broken(disk, key_dir, one, scenario)) for one in chosen]
             wrong += [f"{one}: {lacks[:3]}" for one, lacks in told if lacks]
             yield PowerRow(f"power failure, {keep} kept", len(told), sum(bool(lacks) for _, lacks in told))
+        synced_in: dict[Place, list[Scenario]] = {place: [scenario] for place in disk.places}
+        yield _behind_a_kill(Path(folder) / "killed", key_dir, share, synced_in, wrong)
         missed = 0
-        for number, place in enumerate(sorted(disk.places)):
-            (Path(folder) / str(number) / "root").mkdir(parents=True)
-            if need(place, Path(folder) / str(number) / "root", key_dir, scenario):
+        for place, scenarios in sorted(synced_in.items()):
+            if need(place, scenarios, Path(folder), key_dir):
                 missed += 1
             else:
                 wrong.append(f"nobody would miss the sync at {place}")
-        yield PowerRow("a call of sync deleted", len(disk.places), missed)
+        yield PowerRow("a call of sync deleted", len(synced_in), missed)
+
+
+def _behind_a_kill(
+    folder: Path, key_dir: Path, share: float, synced_in: dict[Place, list[Scenario]], wrong: list[str]
+) -> PowerRow:
+    """Drives whose recorder was killed, and then the power failed. Notes in which of them each place is synced."""
+    done = broke = 0
+    for number, one in enumerate(killed(Scenario())):
+        root = folder / str(number) / "root"
+        root.mkdir(parents=True)
+        disk = record(root, key_dir, one)
+        for place in disk.places:
+            synced_in.setdefault(place, []).append(one)
+        wanted = soon_after(disk, unsynced_kept=3)
+        for failure in random.Random(number).sample(wanted, max(1, int(len(wanted) * share))):
+            lacks = broken(disk, key_dir, failure, one)
+            wrong += [f"{failure}, {one.deaths}: {lacks[:3]}"] if lacks else []
+            done, broke = done + 1, broke + bool(lacks)
+    return PowerRow("recorder killed, then a power failure", done, broke)
 
 
 def cut_rows(share: float, wrong: list[str]) -> Iterator[PowerRow]:

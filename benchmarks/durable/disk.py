@@ -6,6 +6,9 @@ files and of folders. From that, `survivor` makes the folder as a power failure 
 are POSIX's, harder than what any one file system does: what was not synced may be there or not, in any order, torn at
 512 bytes; a file's fsync says nothing about its name, which is there for sure only after its folder's.
 
+Before that the process may be killed and another one begin (`dies`, `revive`): what it had written stays, synced or
+not, and what lay in its buffers is gone.
+
 It stands in the place of the functions that Python's own file classes call, so it needs no compiler and no privilege;
 `faithful` says whether it saw all that happened.
 """
@@ -20,11 +23,12 @@ import random
 import shutil
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.durable.survivor import Keep, Op, survivor
 
@@ -38,6 +42,24 @@ class Place:
     line: int
 
 
+@dataclass(frozen=True)
+class Death:
+    """The process is killed behind the `number`-th operation of a kind on files whose names end so ("": on any)."""
+
+    kind: Literal["write", "rename", "unlink", "sync", "any"]
+    ending: str = ""
+    number: int = 1
+
+    def has_come(self, ops: list[Op]) -> bool:
+        """Whether these operations are behind it."""
+        names = ((op.kind, op.to or op.path) for op in ops)
+        return sum(self.kind in (kind, "any") and name.endswith(self.ending) for kind, name in names) >= self.number
+
+
+class KilledError(BaseException):
+    """The process is dead: this and all that it would still do does not happen."""
+
+
 class Disk:
     """Records one process's doings below `root`. Calls of sync from the places in `deaf` are not made, as if somebody
     had deleted them.
@@ -49,6 +71,11 @@ class Disk:
         self.deaf = deaf
         self.places: set[Place] = set()  # from where something was synced
         self.unsynced: list[int] = []  # behind how many operations a call was left out
+        self.dead = False
+        self.deaths: list[int] = []  # behind how many operations a process was killed
+        self._death: Death | None = None
+        self._life = self._born = 0  # which process lives now, and behind how many operations it began
+        self._ghosts: weakref.WeakSet[threading.Thread] = weakref.WeakSet()  # of processes that were killed
         self._lock = threading.RLock()
         self._inodes: dict[tuple[int, int], int] = {}
         self._next = 0
@@ -56,7 +83,26 @@ class Disk:
     def note(self, what: Any) -> None:
         """Write down that something was promised to somebody: from now on it must survive."""
         with self._lock:
+            self._alive()
             self.ops.append(Op("note", note=what))
+
+    def dies(self, death: Death | None) -> None:
+        """When the process that lives now is killed; operations count from now on."""
+        self._death, self._born = death, len(self.ops)
+
+    def revive(self) -> None:
+        """Another process begins, in the calling thread. The threads and files of the dead one can do nothing more."""
+        with self._lock:
+            self.deaths.append(len(self.ops))
+            self._ghosts.update(thread for thread in threading.enumerate() if thread is not threading.current_thread())
+            self.dead, self._death, self._life = False, None, self._life + 1
+
+    def _alive(self) -> None:
+        """Raise KilledError where the process is not alive any more."""
+        if not self.dead and self._death is not None:
+            self.dead = self._death.has_come(self.ops[self._born :])
+        if self.dead or threading.current_thread() in self._ghosts:
+            raise KilledError
 
     @contextmanager
     def recording(self) -> Iterator[Disk]:
@@ -136,6 +182,7 @@ class Disk:
             with self._lock:
                 path = self._inside(Path(f"/proc/self/fd/{fd}").readlink())
                 if path is not None:
+                    self._alive()
                     place = Place(Path(caller.f_code.co_filename).name, caller.f_code.co_name, caller.f_lineno)
                     self.places.add(place)
                     if place in self.deaf:
@@ -144,7 +191,7 @@ class Disk:
                     status = os.fstat(fd)
                     folder = (status.st_mode & 0o170000) == 0o040000
                     # What another thread writes from here on may be on the disk or not: it is not counted as being so.
-                    self.ops.append(Op("sync-folder", path=path) if folder else Op("sync", self._inode(status)))
+                    self.ops.append(Op("sync-folder", path=path) if folder else Op("sync", self._inode(status), path))
             real(fd)
 
         return sync
@@ -154,8 +201,10 @@ class Disk:
     def _replace(self, real: Callable[..., None]) -> Callable[..., None]:
         def replace(source: Any, target: Any, **options: Any) -> None:
             with self._lock:
-                real(source, target, **options)
                 old, new = self._inside(source), self._inside(target)
+                if new is not None:
+                    self._alive()
+                real(source, target, **options)
                 if new is not None:
                     self.ops.append(Op("rename", self._inode(os.stat(target)), path=old or "", to=new))  # noqa: PTH116
 
@@ -166,8 +215,10 @@ class Disk:
     def _unlink(self, real: Callable[..., None]) -> Callable[..., None]:
         def unlink(path: Any, **options: Any) -> None:
             with self._lock:
-                real(path, **options)
                 place = self._inside(path) if not options.get("dir_fd") else None
+                if place is not None:
+                    self._alive()
+                real(path, **options)
                 if place is not None:
                     self.ops.append(Op("unlink", path=place))
 
@@ -178,8 +229,10 @@ class Disk:
     def _mkdir(self, real: Callable[..., None]) -> Callable[..., None]:
         def mkdir(path: Any, *arguments: Any, **options: Any) -> None:
             with self._lock:
-                real(path, *arguments, **options)
                 place = self._inside(path)
+                if place is not None:
+                    self._alive()
+                real(path, *arguments, **options)
                 if place is not None:
                     self.ops.append(Op("folder", path=place))
 
@@ -196,29 +249,34 @@ class _RecordedFile(io.FileIO):
     def __init__(self, disk: Disk, path: Any, mode: str) -> None:
         place = disk._inside(path)
         assert place is not None
+        self._disk, self._path, self._life = disk, place, disk._life
         with disk._lock:
+            disk._alive()
             existed = os.path.exists(path)  # noqa: PTH110
             super().__init__(path, mode)
-            self._disk = disk
             self._number = disk._inode(os.fstat(self.fileno()), new=not existed)
             if not existed:
                 disk.ops.append(Op("link", self._number, path=place))
             elif "w" in mode:
-                disk.ops.append(Op("truncate", self._number))
+                disk.ops.append(Op("truncate", self._number, place))
 
     def write(self, data: Any) -> int:
         """As FileIO."""
         with self._disk._lock:
+            if self._life != self._disk._life:  # of a process that was killed: its buffer goes nowhere
+                return len(data)
+            self._disk._alive()
             offset = self.tell() if not self.mode.startswith("a") else os.fstat(self.fileno()).st_size
             written = super().write(data) or 0
-            self._disk.ops.append(Op("write", self._number, offset=offset, data=bytes(data[:written])))
+            self._disk.ops.append(Op("write", self._number, self._path, offset=offset, data=bytes(data[:written])))
         return written
 
     def truncate(self, size: int | None = None) -> int:
         """As FileIO."""
         with self._disk._lock:
+            self._disk._alive()
             done = super().truncate(size)
-            self._disk.ops.append(Op("truncate", self._number, offset=done))
+            self._disk.ops.append(Op("truncate", self._number, self._path, offset=done))
         return done
 
 

@@ -3,7 +3,8 @@
 The recorder of a drive, with its sealing and its incidents, is in this process and on `Disk`; the test stands in the
 place of its socket and notes every promise that it makes: a set acknowledged, a mark answered, a head published, the
 farewell. Then the power fails, behind each promise and at any moment; what may be left is taken up as the next run
-does, and held against the promises.
+does, and held against the promises. The recorder may have been killed before: what it wrote and did not sync, the next
+one finds, and builds its own promises upon.
 """
 
 from __future__ import annotations
@@ -17,26 +18,29 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.durable.disk import Disk, Place
+from benchmarks.durable.disk import Death, Disk, KilledError, Place
 from benchmarks.durable.sets import UTC_ORIGIN_NS, header_payload, payloads
 from benchmarks.durable.survivor import Keep
 from review.verify.drive import parse_head, verify_drive
 from runtime.contracts import link
 from runtime.contracts.clock import SystemClock
 from runtime.contracts.config import Config, RecordConfig
-from runtime.contracts.incident import Mark
+from runtime.contracts.errors import RecordError
+from runtime.contracts.incident import INDEX_NAME, Mark
 from runtime.contracts.link import Acknowledge, Finish, Finished, Hello, MessageSet, Payload
 from runtime.contracts.messages import Closing, SealHead
 from runtime.contracts.topics import CLOSING, MODEL_INPUT, SEAL_HEAD, STORED
 from runtime.incident.index import read_index
 from runtime.record.drive import open_drive
+from runtime.record.journal import SUFFIX
 from runtime.record.pictures import PictureEncoder
 from runtime.record.recorder import Recorder
-from runtime.record.recover import take_up
+from runtime.record.recover import Recovery, take_up
 from runtime.record.segment import segment_files
 from runtime.record.store import DriveStore
 from runtime.seal.chain import DriveSealer
 from runtime.seal.keys import VehicleKey, ensure_key
+from runtime.seal.statement import SEAL_SUFFIX
 from runtime.supervise.furnish import furnish, make_folder
 from runtime.supervise.plan import RunPlan
 
@@ -54,6 +58,8 @@ class Scenario:
     credit: int = 8
     segment_s: float = 1.0
     ends: bool = True  # in order; else nothing comes after the last frame
+    deaths: tuple[Death, ...] = ()  # behind each a new recorder begins
+    by_the_next_run: bool = False  # the driving process dies with the first recorder: the next run takes the drive up
     deaf: frozenset[Place] = frozenset()
 
 
@@ -80,14 +86,27 @@ def record(root: Path, key_dir: Path, scenario: Scenario) -> Disk:
     config = config_of(scenario, key_dir)
     disk = Disk(root, scenario.deaf)
     with disk.recording():
-        _record(disk, key, config, scenario)
+        drive_dir = disk.root / DRIVE
+        make_folder(drive_dir)
+        furnish(drive_dir, msgspec.structs.replace(config, model=str(_model(disk))), None, key)
+        for number, death in enumerate((*scenario.deaths, None)):
+            disk.dies(death)
+            try:
+                if number and scenario.by_the_next_run:
+                    _take_up(disk, key_dir)
+                else:
+                    _record(disk, key, config, scenario)
+                break
+            except (KilledError, RecordError):
+                if not disk.dead:
+                    raise
+            disk.revive()
     return disk
 
 
 def _record(disk: Disk, key: VehicleKey, config: Config, scenario: Scenario) -> None:
+    """A recorder from its start on, and the driving process, which hands over what was not acknowledged."""
     drive_dir = disk.root / DRIVE
-    make_folder(drive_dir)
-    furnish(drive_dir, msgspec.structs.replace(config, model=str(_model(disk))), None, key)
     store = DriveStore(drive_dir, SESSION, config.record, DriveSealer(drive_dir, key))
     recorder = Recorder(
         _plan(drive_dir, config),
@@ -103,26 +122,41 @@ def _record(disk: Disk, key: VehicleKey, config: Config, scenario: Scenario) -> 
         recorder.commit_if_due()
         recorder.check_sealed()
 
-    take(Hello(SESSION, "", 0, 0, 0))
-    take(MessageSet(SESSION, 0, -1, 0, (header_payload(),)))
-    for frame in range(scenario.frames):
-        take(MessageSet(SESSION, frame + 1, frame, frame * _PERIOD_NS, payloads(frame, _PERIOD_NS, scenario.set_bytes)))
-        if frame % 20 == 10:
-            for answer in recorder.incidents.mark([Mark(f"token-{frame}", "somebody said so")]):
+    take(Hello(SESSION, "", 0, 0, promises(disk, len(disk.ops)).acknowledged))
+    for one in list(_sets(scenario))[promises(disk, len(disk.ops)).acknowledged :]:
+        take(one)
+        if one.frame_sequence % 20 == 10:
+            for answer in recorder.incidents.mark([Mark(f"token-{one.frame_sequence}", "somebody said so")]):
                 assert not answer.refusal
                 disk.note(answer)
     if not scenario.ends:
         store.sync()
         return
-    closing = Closing("drive", scenario.frames, scenario.frames, 0, 0, "the source ended")
-    last_ns = scenario.frames * _PERIOD_NS
-    end = Payload(CLOSING.name, -1, last_ns, UTC_ORIGIN_NS + last_ns, CLOSING.encode(closing))
-    take(MessageSet(SESSION, scenario.frames + 1, -1, last_ns, (end,)))
     take(Finish(SESSION, scenario.frames + 2))
     store.sealing._thread.submit(lambda: None).result()  # until all is sealed
     recorder.check_sealed()
     assert recorder.finished
     store.close()
+
+
+def _sets(scenario: Scenario) -> Iterator[MessageSet]:
+    """What is handed over, in its order."""
+    yield MessageSet(SESSION, 0, -1, 0, (header_payload(),))
+    for frame in range(scenario.frames):
+        messages = payloads(frame, _PERIOD_NS, scenario.set_bytes)
+        yield MessageSet(SESSION, frame + 1, frame, frame * _PERIOD_NS, messages)
+    if scenario.ends:
+        closing = Closing("drive", scenario.frames, scenario.frames, 0, 0, "the source ended")
+        last_ns = scenario.frames * _PERIOD_NS
+        end = Payload(CLOSING.name, -1, last_ns, UTC_ORIGIN_NS + last_ns, CLOSING.encode(closing))
+        yield MessageSet(SESSION, scenario.frames + 1, -1, last_ns, (end,))
+
+
+def _take_up(disk: Disk, key_dir: Path) -> None:
+    """As the next run does, which tells what it found."""
+    done = take_up(disk.root / DRIVE, key_dir)
+    disk.note(done)
+    assert done.sealed, done
 
 
 def _model(disk: Disk) -> Path:
@@ -161,11 +195,15 @@ def promises(disk: Disk, count: int) -> Promises:
     """What was promised in the first `count` operations."""
     notes = [op.note for op in disk.ops[:count] if op.kind == "note"]
     heads = [note for note in notes if isinstance(note, SealHead)]
+    taken_up = [note for note in notes if isinstance(note, Recovery) and note.head]
+    for one in taken_up:
+        number, _, seal_sha256 = one.head.partition(":")
+        heads.append(SealHead("drive", int(number), seal_sha256, "", None, closes=True))
     return Promises(
         acknowledged=max((note.next_sequence for note in notes if isinstance(note, Acknowledge)), default=0),
         marks=frozenset(note.token for note in notes if hasattr(note, "token")),
         head=heads[-1] if heads else None,
-        finished=any(isinstance(note, Finished) for note in notes),
+        finished=bool(taken_up) or any(isinstance(note, Finished) for note in notes),
     )
 
 
@@ -231,8 +269,43 @@ def failures(counts: Iterable[int], unsynced_kept: int, seed: int = 0) -> Iterat
             yield Failure(count, "some", hash((seed, count, one)))
 
 
-def need(place: Place, root: Path, key_dir: Path, scenario: Scenario) -> list[str]:
-    """What breaks where the call of sync at `place` is left out; empty: nobody would miss it."""
+def killed(scenario: Scenario) -> Iterator[Scenario]:
+    """The same drive with its recorder killed where something is written or named and not synced: in a journal, a
+    segment's swap, the list of incidents, a seal, and the taking up itself. Another recorder goes on, or the next run.
+    """
+    written, swapped = Death("write", SUFFIX, 9), Death("rename", ".mcap")
+    for deaths in (
+        (swapped,),
+        (written,),
+        (Death("rename", INDEX_NAME),),
+        (Death("rename", SEAL_SUFFIX),),
+        (Death("write", SUFFIX, 7), Death("any", "", 5)),
+        (swapped, Death("unlink", SUFFIX), Death("rename", SEAL_SUFFIX)),
+    ):
+        yield replace(scenario, deaths=deaths)
+        yield replace(scenario, deaths=deaths, by_the_next_run=True)
+
+
+def soon_after(disk: Disk, unsynced_kept: int, seed: int = 0) -> list[Failure]:
+    """Power failures behind each of the next operations after each death."""
+    counts = {death + more for death in disk.deaths for more in range(1, 21) if death + more <= len(disk.ops)}
+    return list(failures(sorted(counts), unsynced_kept, seed))
+
+
+def need(place: Place, scenarios: Iterable[Scenario], folder: Path, key_dir: Path) -> list[str]:
+    """What breaks, in the first of these drives where anything does, where the call of sync at `place` is left out;
+    empty: nobody would miss it. The drives are recorded below `folder`.
+    """
+    for number, scenario in enumerate(scenarios):
+        root = folder / f"{place.module}-{place.line}-{number}" / "root"
+        root.mkdir(parents=True)
+        lacks = _missed(place, root, key_dir, scenario)
+        if lacks:
+            return lacks
+    return []
+
+
+def _missed(place: Place, root: Path, key_dir: Path, scenario: Scenario) -> list[str]:
     deaf = replace(scenario, deaf=frozenset({place}))
     disk = record(root, key_dir, deaf)
     notes = [number + 1 for number, op in enumerate(disk.ops) if op.kind == "note"]

@@ -234,7 +234,10 @@ class DriveStore:
         return long_enough or journal.size_bytes >= self._config.segment_mib * _MIB
 
     def _recover(self) -> Recovered | None:
-        """Take up what an earlier recorder of this drive left. Journals are cut to whole sets and sealed."""
+        """Take up what an earlier recorder of this drive left. Journals are cut to whole sets and sealed.
+
+        It may have died between writing and syncing, and promises are built on what it wrote: so all is synced first.
+        """
         for leftover in self._dir.glob(f"*{TEMPORARY}"):
             leftover.unlink()
         files = segment_files(self._dir)
@@ -242,6 +245,7 @@ class DriveStore:
         if not files:
             self._index = self._first_free_index()
             return None
+        sync_directory(self._dir)  # before a journal goes, its sealed file's name must be there for sure
         journals: list[SegmentFile] = []
         cut_bytes = 0
         for file in files:
@@ -278,17 +282,15 @@ class DriveStore:
     def _take_up_journal(self, index: int, path: Path, found: Survey) -> None:
         if found.mark is None:
             path.unlink()
-            sync_directory(self._dir)
             return
         self._took_up(found.mark.session, found.mark.last)
         self.last_log_time_ns = max(self.last_log_time_ns, found.last_log_time_ns)
         self._spans[index] = Span(found.first_log_time_ns, found.last_log_time_ns)
         if found.header is not None:
             self.keep_header(found.header)
-        if found.whole_bytes < found.size_bytes:
-            with path.open("r+b") as file:
-                file.truncate(found.whole_bytes)
-                os.fsync(file.fileno())
+        with path.open("r+b") as file:
+            file.truncate(found.whole_bytes)
+            os.fsync(file.fileno())
         self.sealing.submit(index, recovered=True)
 
     def _took_up(self, session: str, last: int) -> None:
