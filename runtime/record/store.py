@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -170,11 +171,14 @@ class DriveStore:
 
     def _run_out(self, error: OSError) -> None:
         """The disk took something no more. For want of room: keep what was synced, discard what comes."""
+        journal = self._journal
         if not is_no_room(error):
+            if journal is not None:  # what it refused to sync can still be read, and would be taken for recorded
+                with contextlib.suppress(OSError):
+                    journal.abandon()
             raise refused(self._dir, error) from error
         self.discarding = True
         self.refusals += 1
-        journal = self._journal
         if journal is None:
             return
         try:

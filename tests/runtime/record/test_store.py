@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -190,6 +192,26 @@ def test_a_segment_that_cannot_be_sealed_stays_readable_and_is_said_at_the_end(t
     with pytest.raises(RecordError, match="could not be sealed"):
         store.close()
     assert frames_of(tmp_path) == list(range(8))
+
+
+def test_what_a_broken_disk_refused_to_sync_is_not_taken_up_although_it_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux tells of a failed write once, to who syncs first, and shows its pages to readers as if all were well."""
+
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    store = DriveStore(tmp_path, SESSION, RecordConfig())
+    write(store, range(5))
+    store.sync()
+    write(store, range(5, 8))
+    with monkeypatch.context() as patched, pytest.raises(RecordError, match="cannot be written"):
+        patched.setattr(os, "fdatasync", broken)
+        store.sync()
+    again = DriveStore(tmp_path, SESSION, RecordConfig())
+    assert again.next_sequence == 5
+    again.close()
 
 
 def test_marks_say_how_many_messages_belong_to_a_set(journal: bytes, tmp_path: Path) -> None:
