@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 from dataclasses import dataclass
 
 import msgspec
+
+from runtime.supervise.child import tell_parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,9 @@ class Teller:
         """Write a line, if there is anything new to say."""
         if counts == self._told:
             return
-        self._told = counts
         line = msgspec.json.encode(SocketAccount(os.getpid(), counts.malformed, counts.refused)) + b"\n"
-        with contextlib.suppress(OSError):
-            sys.stdout.buffer.write(line)
-            sys.stdout.buffer.flush()
+        if tell_parent(line):
+            self._told = counts
 
 
 class Accounts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import signal
 import sys
@@ -34,6 +33,7 @@ from runtime.engines.open import open_engine
 from runtime.engines.preprocessing.open import Preprocess, open_preprocess
 from runtime.sources.open import open_source
 from runtime.sources.pacing import PacedSource, paced
+from runtime.supervise.child import tell_parent
 from runtime.supervise.plan import RunPlan, read_plan
 
 _PROGRESS_PERIOD_NS = NS_PER_S // 5
@@ -121,7 +121,7 @@ class DrivingProcess:
         now_ns = self._clock.monotonic_ns()
         if now_ns - self._told_ns >= _PROGRESS_PERIOD_NS:
             self._told_ns = now_ns
-            _tell(self._progress(hand_over))
+            tell_parent(self._progress(hand_over).line())
         if self._pacing == "lockstep":
             given_up_ns = now_ns + round(_RECORDER_PATIENCE_S * NS_PER_S)
             while not self._stop and not self._link.wait_for_credit(_CREDIT_WAIT_S):
@@ -186,12 +186,6 @@ def _viewer_queue() -> int:
     return max(topic.viewer_queue for topic in topics.TOPICS)
 
 
-def _tell(progress: Progress) -> None:
-    with contextlib.suppress(BrokenPipeError):  # the supervisor was killed: the record is still to be ended in order
-        sys.stdout.buffer.write(progress.line())
-        sys.stdout.buffer.flush()
-
-
 def main() -> int:
     """Run the plan whose path is the only argument."""
     try:
@@ -201,7 +195,7 @@ def main() -> int:
         progress = process.run()
     except SightlineError as error:
         progress = Progress("failed", error=str(error))
-    _tell(progress)
+    tell_parent(progress.line(), wait=True)
     return 0 if progress.phase == "done" else 2
 
 

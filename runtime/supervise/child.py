@@ -1,10 +1,14 @@
-"""How a supervised Python process begins: bound to its parent's life, and to the parent's own copy of the code."""
+"""How a supervised Python process begins: bound to its parent's life, and to the parent's own copy of the code. And how
+it tells the parent something: never waiting for it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import runpy
+import select
 import signal
 import sys
 from pathlib import Path
@@ -28,6 +32,22 @@ def die_with(parent_pid: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent_pid:
         sys.exit(128 + signal.SIGTERM)
+
+
+def tell_parent(line: bytes, *, wait: bool = False) -> bool:
+    """Write a line to standard output; whether it went there. One that is gone is no error.
+
+    Without `wait`, a line of up to PIPE_BUF bytes (pipe(7)) that has no room is dropped: a parent that was stopped
+    (Ctrl-Z), or whose own terminal takes nothing (Ctrl-S, a connection that stalls), must not stop its children.
+    """
+    poller = select.poll()
+    poller.register(sys.stdout.fileno(), select.POLLOUT)
+    if not wait and not poller.poll(0):
+        return False
+    with contextlib.suppress(OSError):
+        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+    return True
 
 
 def main() -> None:

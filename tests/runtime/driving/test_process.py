@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +22,11 @@ from runtime.contracts.messages import Event
 from runtime.contracts.source import Capture, Pacing, pacing_of
 from runtime.contracts.topics import EVENT
 from runtime.driving import __main__ as driving
+from runtime.driving.progress import parse
 from runtime.record.drive import open_drive
 from runtime.sources import pacing as pacing_module
 from runtime.supervise.plan import RunPlan, make_plan, make_run_dir
-from tests.runtime.record.recording import RecorderProcess
+from tests.runtime.record.recording import PATIENCE_S, RecorderProcess
 
 
 def a_plan(tmp_path: Path, source_uri: str, pacing: Pacing) -> RunPlan:
@@ -123,6 +128,34 @@ def test_a_drive_whose_source_gives_nothing_more_is_stopped_all_the_same(
     closing = open_drive(Path(plan.drive_dir)).closing()
     assert closing is not None
     assert closing.reason == "stopped"
+
+
+def test_a_parent_that_takes_nothing_more_does_not_hold_up_the_drive(tmp_path: Path) -> None:
+    """It was stopped (Ctrl-Z), or hangs on a terminal that was (Ctrl-S), or on a connection that stalls."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for i in range(5):
+        cv2.imwrite(str(images / f"{i:03}.png"), np.zeros((66, 200, 3), np.uint8))
+    plan = a_plan(tmp_path, str(images), "lockstep")
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(theirs, b"\n" * 4096)
+    os.set_blocking(theirs, True)
+    with RecorderProcess(plan) as recorder, os.fdopen(ours, "rb") as file:
+        process = subprocess.Popen([sys.executable, "-m", "runtime.driving", recorder.plan_path], stdout=theirs)
+        os.close(theirs)
+        try:
+            assert recorder.process.wait(PATIENCE_S) == 0, "it ends only behind the drive's farewell"
+            said = [parse(line) for line in file if line.strip()]
+            assert process.wait(PATIENCE_S) == 0
+        finally:
+            process.kill()
+    last = said[-1]
+    assert last is not None
+    assert (last.phase, last.frames, last.sealed) == ("done", 5, True)
+    assert open_drive(Path(plan.drive_dir)).ledger().decided == 5
 
 
 def test_a_running_camera_is_driven_in_real_time_and_cannot_be_asked_to_wait() -> None:

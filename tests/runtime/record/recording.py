@@ -98,7 +98,8 @@ class RecorderProcess:
     """The real recorder, started as the supervisor starts it, and killed at the end of the test."""
 
     def __init__(self, plan: RunPlan) -> None:
-        self._argv = [sys.executable, "-m", "runtime.record", str(write_plan(plan))]
+        self.plan_path = str(write_plan(plan))
+        self._argv = [sys.executable, "-m", "runtime.record", self.plan_path]
         self.process = subprocess.Popen(self._argv)
 
     def kill_and_restart(self) -> None:
