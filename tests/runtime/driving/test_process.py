@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from runtime.bus.link import LinkSender
 from runtime.contracts.clock import ClockDomain
 from runtime.contracts.config import DEFAULT_CONFIG, load_config
 from runtime.contracts.errors import SourceError
@@ -128,6 +129,25 @@ def test_a_drive_whose_source_gives_nothing_more_is_stopped_all_the_same(
     closing = open_drive(Path(plan.drive_dir)).closing()
     assert closing is not None
     assert closing.reason == "stopped"
+
+
+def test_in_real_time_a_recorder_that_never_comes_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> bool:
+        raise AssertionError("waited for the recorder's credit")
+
+    monkeypatch.setattr(LinkSender, "wait_for_credit", refuse)
+    monkeypatch.setattr(driving, "_SEAL_WAIT_S", 0.1)
+    images = tmp_path / "images"
+    images.mkdir()
+    plan = a_plan(tmp_path, str(images), "real-time")
+    frames = plan.config.record.credit + 8
+    for i in range(frames):
+        cv2.imwrite(str(images / f"{i:03}.png"), np.zeros((66, 200, 3), np.uint8))
+    progress = driving.DrivingProcess(plan).run()
+    assert (progress.frames, progress.sealed) == (frames, False)
+    assert "the recorder acknowledged none of" in progress.error
 
 
 def test_a_parent_that_takes_nothing_more_does_not_hold_up_the_drive(tmp_path: Path) -> None:

@@ -130,6 +130,23 @@ def test_a_recorder_frozen_for_longer_than_the_ring_leaves_exactly_the_declared_
     assert 220 in stored_sets(drive)  # the newest stay: what happened last matters most
 
 
+@pytest.mark.parametrize("frames", [20, 100])
+def test_of_what_came_before_a_late_recorder_the_ring_arrives_and_the_rest_is_declared(
+    plan: RunPlan, frames: int
+) -> None:
+    plan = with_record(plan, link_sets=30)
+    with Driver(plan) as driver:
+        for _ in range(frames):
+            driver.frame()
+        assert driver.sender.lost == max(0, frames + 1 - 30)
+        with RecorderProcess(plan) as recorder:
+            assert driver.sender.finish(PATIENCE_S) is None
+            assert recorder.end() == 0
+    drive = open_drive(Path(plan.drive_dir))
+    assert sorted([*stored_sets(drive), *declared_lost(drive)]) == list(range(frames + 1))
+    assert len(declared_lost(drive)) == driver.sender.lost
+
+
 def test_a_drive_that_ends_without_a_farewell_has_an_open_end_in_its_record(plan: RunPlan) -> None:
     with RecorderProcess(plan) as recorder:
         with Driver(plan) as driver:
