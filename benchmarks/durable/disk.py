@@ -145,8 +145,8 @@ class Disk:
                 target.write_bytes(content)
 
     def _inside(self, path: Any) -> str | None:
-        if isinstance(path, int):
-            return None
+        if isinstance(path, int):  # a file that was opened below Python's file classes
+            path = Path(f"/proc/self/fd/{path}").readlink()
         given = Path(os.path.abspath(os.fspath(path)))  # noqa: PTH100  # resolve() would follow a link's last part
         full = given.parent.resolve() / given.name
         return str(full.relative_to(self.root)) if full.is_relative_to(self.root) else None
@@ -171,6 +171,33 @@ class Disk:
             return buffered if "b" in mode else io.TextIOWrapper(buffered, *arguments, **options)
 
         return opened
+
+    def _open(self, real: Callable[..., int]) -> Callable[..., int]:
+        def opened(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
+            place = self._inside(path) if flags & os.O_CREAT and not options.get("dir_fd") else None
+            if place is None:
+                return real(path, flags, *arguments, **options)
+            with self._lock:
+                self._alive()
+                existed = os.path.exists(path)  # noqa: PTH110
+                fd = real(path, flags, *arguments, **options)
+                if not existed:
+                    self.ops.append(Op("link", self._inode(os.fstat(fd), new=True), path=place))
+            return fd
+
+        return opened
+
+    def _link(self, real: Callable[..., None]) -> Callable[..., None]:
+        def link(source: Any, target: Any, **options: Any) -> None:
+            with self._lock:
+                place = self._inside(target)
+                if place is not None:
+                    self._alive()
+                real(source, target, **options)
+                if place is not None:
+                    self.ops.append(Op("link", self._inode(os.stat(target)), path=place))  # noqa: PTH116
+
+        return link
 
     def _fsync(self, real: Callable[[int], None]) -> Callable[[int], None]:
         def sync(fd: int) -> None:
@@ -240,7 +267,7 @@ class Disk:
 
 
 _SYNCERS = ("sync_directory", "sync_file")  # of runtime.record.journal: what counts is who calls them
-_OS = ("fsync", "fdatasync", "replace", "rename", "unlink", "remove", "mkdir")
+_OS = ("open", "link", "fsync", "fdatasync", "replace", "rename", "unlink", "remove", "mkdir")
 
 
 class _RecordedFile(io.FileIO):
@@ -252,12 +279,12 @@ class _RecordedFile(io.FileIO):
         self._disk, self._path, self._life = disk, place, disk._life
         with disk._lock:
             disk._alive()
-            existed = os.path.exists(path)  # noqa: PTH110
+            existed = isinstance(path, int) or os.path.exists(path)  # noqa: PTH110
             super().__init__(path, mode)
             self._number = disk._inode(os.fstat(self.fileno()), new=not existed)
             if not existed:
                 disk.ops.append(Op("link", self._number, path=place))
-            elif "w" in mode:
+            elif "w" in mode and not isinstance(path, int):
                 disk.ops.append(Op("truncate", self._number, place))
 
     def write(self, data: Any) -> int:

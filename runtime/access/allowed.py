@@ -17,6 +17,7 @@ from msgspec import Meta
 from runtime.access.keys import NAME, check_name, is_key
 from runtime.access.roles import OPENS, Door, Role
 from runtime.contracts.errors import AccessError
+from runtime.record.journal import sync_directory
 from runtime.seal.private import Kept, private_file, read_private, refuse_open
 
 LIST_NAME = "connections.json"
@@ -83,6 +84,7 @@ def _keep(key_dir: Path, clients: tuple[AllowedClient, ...]) -> None:
         refuse_open(key_dir, key_dir.stat(), 0o700, _KEPT)
         data = msgspec.json.format(msgspec.json.encode(_List(clients)), indent=2) + b"\n"
         private_file(key_dir, LIST_NAME, data).replace(key_dir / LIST_NAME)
+        sync_directory(key_dir)  # who was taken off it does not come back with a power failure
     except OSError as error:
         raise AccessError(f"the list of who may connect in {key_dir} cannot be kept: {error.strerror}") from error
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.contracts.errors import SightlineError
+from runtime.record.journal import sync_directory
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,11 @@ def private_file(folder: Path, name: str, data: bytes) -> Path:
 
 
 def public_file(path: Path, data: bytes) -> None:
-    """Write a file that anybody may read, in one step. Raises OSError."""
+    """Bring a file that anybody may read to the disk, in one step, and all names in its folder. Raises OSError."""
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
-    temporary.write_bytes(data)
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)
+    sync_directory(path.parent)

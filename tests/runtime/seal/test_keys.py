@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import stat
 import threading
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from benchmarks.durable.disk import Disk
+from runtime.access.allowed import AllowedClient, allow, allowed_clients, revoke
+from runtime.access.keys import new_pair
 from runtime.commands.main import main
 from runtime.commands.run import describe
 from runtime.contracts.config import default_config
@@ -89,6 +93,39 @@ def test_after_a_rotation_the_old_key_leads_to_the_new_one_and_no_other_does(fol
     stranger = new_key(tmp_path / "other")
     forged = make_envelope(statements[0].payload_type, statements[0].payload, first.key_id, stranger.sign)
     assert set(successors([first.public_key], [forged])) == {first.key_id}
+
+
+def test_what_was_made_or_changed_survives_a_power_failure(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    folder = root / "share" / "sightline" / "keys"
+    disk = Disk(root)
+    with disk.recording():
+        first = new_key(folder)
+        disk.note("made")
+        rotate_key(folder)
+        disk.note("changed")
+        allow(folder, AllowedClient("desk", "viewer", new_pair().public))
+        revoke(folder, "desk")
+        disk.note("revoked")
+    assert disk.faithful()
+    made, changed, revoked = (count + 1 for count, op in enumerate(disk.ops) if op.kind == "note")
+    left = {}
+    for count in range(made, revoked + 1):
+        left[count] = tmp_path / str(count)
+        disk.survivor(count, left[count], "nothing", random.Random(0))
+        left[count] /= folder.relative_to(root)
+        left[count].chmod(0o700)
+        (left[count] / "signing.key").chmod(0o600)
+        key = load_key(left[count])
+        assert key.key_id == first.key_id or rotation_files(left[count]), "no key without the statement that leads to it"
+        assert first.public_key in known_keys(left[count])
+    assert load_key(left[made]).key_id == first.key_id
+    new = load_key(left[changed])
+    assert new.key_id != first.key_id
+    assert known_keys(left[changed]) == (new.public_key, first.public_key)
+    (left[revoked] / "connections.json").chmod(0o600)
+    assert allowed_clients(left[revoked]) == ()
 
 
 def test_the_command_makes_shows_and_changes_the_key(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
