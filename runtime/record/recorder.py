@@ -138,7 +138,7 @@ class Recorder:
                 4,
                 "recorder.open-end",
                 f"{reason}; nothing is known from set {gap.first} on, and at most {self._config.link_sets} sets were "
-                "waiting in the driving process",
+                "waiting in the driving process, beside those that it had given up and could not declare any more",
             )
             self._finish()
 

@@ -118,7 +118,9 @@ def test_what_was_made_or_changed_survives_a_power_failure(tmp_path: Path) -> No
         left[count].chmod(0o700)
         (left[count] / "signing.key").chmod(0o600)
         key = load_key(left[count])
-        assert key.key_id == first.key_id or rotation_files(left[count]), "no key without the statement that leads to it"
+        assert key.key_id == first.key_id or rotation_files(left[count]), (
+            "no key without the statement that leads to it"
+        )
         assert first.public_key in known_keys(left[count])
     assert load_key(left[made]).key_id == first.key_id
     new = load_key(left[changed])
