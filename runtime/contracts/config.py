@@ -120,6 +120,14 @@ class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     degraded_jpeg_quality: Annotated[int, Meta(ge=1, le=100)] = 40
     degraded_picture_every: Annotated[int, Meta(ge=2, le=1000)] = 5
 
+    def __post_init__(self) -> None:
+        """Of a quota all of which is to stay free nothing may be used."""
+        if self.quota_mib is not None and self.quota_mib <= self.min_free_mib:
+            raise ValueError(
+                f"quota_mib: {self.quota_mib} is no more than min_free_mib, {self.min_free_mib}, which is kept free of "
+                "it: nothing could be recorded; raise the quota, or lower min_free_mib"
+            )
+
 
 H264Choice = Literal["auto", "board", "libx264"]
 

@@ -46,6 +46,7 @@ def test_a_dumped_configuration_reads_back_the_same() -> None:
         ("bus:\n  tcp_viewers: tcp://10.0.0.300:5593\n", ["f.yaml", "tcp_viewers", "10.0.0.300"]),
         ("bus:\n  tcp_viewers: tcp://10.0.0.3:70000\n", ["f.yaml", "tcp_viewers", "70000"]),
         ("bus:\n  tcp_viewers: ipc:///tmp/viewers\n", ["f.yaml", "tcp_viewers", "ipc"]),
+        ("record:\n  retention: {quota_mib: 512}\n", ["f.yaml:2", "quota_mib", "512", "min_free_mib", "raise"]),
         ("model: a.onnx\nmodel: b.onnx\n", ["f.yaml:2", "'model'", "line 1"]),
         ("model: [\n", ["f.yaml", "YAML"]),
         ("- 1\n", ["f.yaml:1", "object"]),
