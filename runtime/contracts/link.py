@@ -102,7 +102,7 @@ class Acknowledge(msgspec.Struct, frozen=True, array_like=True, tag="ack"):
 
 
 class Finished(msgspec.Struct, frozen=True, array_like=True, tag="finished"):
-    """The record is sealed; with `unfinished`, why it is not yet: there was no room."""
+    """The record is sealed; with `unfinished`, why it is not yet: there was no room, or its list of incidents waits."""
 
     session: Name
     unfinished: str = ""

@@ -17,15 +17,16 @@ from runtime.incident.windows import KEPT_MARKS, Incidents, Margin, Span
 from runtime.record.reading import read_messages
 from runtime.record.segment import SegmentFile, segment_files
 from runtime.record.store import DriveStore
+from runtime.retention.reserve import is_no_room
 
 Write = Callable[[Topic, Trigger | Incident], None]
 _LOOK_NS = NS_PER_S
-_ROWS = (*WATCHED, TRIGGER, INCIDENT)
+_ROWS = (*WATCHED, INCIDENT)
 
 
 class IncidentKeeper:
     """One drive's incidents. Triggers are found while a set is written and stand in it; the list goes to the disk
-    before the set is acknowledged.
+    before the set is acknowledged, and before its segment is sealed: of what is sealed nothing is taken up again.
 
     `pinned` may be read by another thread: the segments that must not be deleted, which are those of incidents and
     those that an incident would reach back to if it began now.
@@ -45,11 +46,13 @@ class IncidentKeeper:
         self._saved: Incidents = ()
         self._now = Moment(0, -1)
         self._looked_ns = 0  # when segments and ends of windows were last looked at
+        self._looked_in = -1  # and in which segment
         self._over = False
         self.pinned: frozenset[int] = frozenset()
         self.damage = ""
         if store.recovered is not None:
             self._take_up(store.recovered.files)
+        store.sealing.ask_leave(self.save)
 
     @property
     def incidents(self) -> Incidents:
@@ -71,8 +74,9 @@ class IncidentKeeper:
         """All of a set was looked at: write what it set off behind it, before the set's mark."""
         self._now = moment if moment.sequence >= 0 else Moment(moment.t_source_ns, self._now.sequence)
         found, self._found = self._found, []
-        if found or abs(moment.t_source_ns - self._looked_ns) >= _LOOK_NS:
-            self._looked_ns = moment.t_source_ns
+        new_segment = self._store.segment != self._looked_in  # small ones may come and go within a look's period
+        if found or new_segment or abs(moment.t_source_ns - self._looked_ns) >= _LOOK_NS:
+            self._looked_ns, self._looked_in = moment.t_source_ns, self._store.segment
             self._add(found)
 
     def tell(self, kind: TriggerKind, reason: str) -> None:
@@ -86,8 +90,8 @@ class IncidentKeeper:
             return [Marked(mark.token, self._drive_id, -1, why) for mark in marks]
         known = {trigger.token for one in self._incidents for trigger in one.triggers}
         new = {mark.token: mark for mark in marks if mark.token not in known}
-        here = windows.find(self._incidents, self._now.t_source_ns)
-        room = KEPT_MARKS - (0 if here is None else sum(one.kind == "mark" for one in here.triggers))
+        met = windows.met_by(self._incidents, self._now.t_source_ns, self._margin)
+        room = KEPT_MARKS - sum(trigger.kind == "mark" for one in met for trigger in one.triggers)
         self._add([self._marked(mark) for mark in list(new.values())[: max(0, room)]])
         refusal = self.save()
         return [self._answer(mark, refusal) for mark in marks]
@@ -96,8 +100,10 @@ class IncidentKeeper:
         """Bring the list to the disk, where it is not as it lies there; why it cannot be, "" where it is there."""
         if self._saved != self._incidents:
             try:
-                write_index(self._dir, IncidentIndex(self._drive_id, self._incidents))
+                self._write_index()
             except OSError as error:
+                if is_no_room(error):
+                    return "there is no room for the list of incidents"
                 return f"the list of incidents cannot be written: {error.strerror or error}"
             self._saved = self._incidents
         return ""
@@ -106,6 +112,17 @@ class IncidentKeeper:
         """The drive is over: nothing that comes can belong to an incident any more."""
         self._over = True
         self._change(windows.closed(self._incidents, None, self._margin))
+
+    def _write_index(self) -> None:
+        """By way of the reserve where there is no room: what is not on the list may be deleted."""
+        index = IncidentIndex(self._drive_id, self._incidents)
+        try:
+            write_index(self._dir, index)
+        except OSError as error:
+            if not is_no_room(error) or not self._store.reserve.size_bytes:
+                raise
+            self._store.reserve.release()
+            write_index(self._dir, index)
 
     def _marked(self, mark: Mark) -> Trigger:
         return Trigger("mark", self._now.t_source_ns, self._now.sequence, mark.reason, mark.by, mark.token)
@@ -170,17 +187,15 @@ class IncidentKeeper:
         self._pin(spans)
 
     def _read(self, file: SegmentFile) -> None:
-        """What a segment holds of incidents, and what is to be remembered of the messages in it. What these set off
-        stands in it as triggers."""
+        """What a segment tells of incidents, and what is to be remembered of the messages in it. What these set off is
+        told behind them, in the same set.
+        """
         header = self._store.header
         for message in read_messages(file, _ROWS):
             if message.row is INCIDENT:
                 one: Incident = message.decode()
                 self._written[one.number] = one
-            elif message.row is TRIGGER:
-                trigger: Trigger = message.decode()
-                if not windows.holds(self._incidents, trigger):
-                    self._incidents = windows.with_trigger(self._incidents, trigger, self._margin)
+                self._incidents = windows.with_told(self._incidents, one)
             elif header is not None:
                 ahead_ns = header.utc_origin_ns - header.t_source_origin_ns
                 moment = Moment(message.log_time_ns - ahead_ns, message.sequence)

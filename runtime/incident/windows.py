@@ -54,19 +54,24 @@ def with_trigger(incidents: Incidents, trigger: Trigger, margin: Margin) -> Inci
         segments=(),
         open=True,
     )
-    met = [one for one in incidents if one.t_from_ns <= alone.t_to_ns and alone.t_from_ns <= one.t_to_ns]
-    others = [one for one in incidents if one not in met]
-    return tuple(sorted((*others, _joined([*met, alone]) if met else alone), key=lambda one: one.t_from_ns))
+    met = met_by(incidents, trigger.t_source_ns, margin)
+    return _in_place_of(incidents, met, _joined([*met, alone]) if met else alone)
 
 
-def holds(incidents: Incidents, trigger: Trigger) -> bool:
-    """Whether a trigger is among them already."""
-    return any(trigger in one.triggers for one in incidents)
+def met_by(incidents: Incidents, t_source_ns: int, margin: Margin) -> Incidents:
+    """The incidents that the window of a trigger at a moment would overlap."""
+    return _overlapping(incidents, t_source_ns - margin.before_ns, t_source_ns + margin.after_ns)
 
 
-def find(incidents: Incidents, t_source_ns: int) -> Incident | None:
-    """The incident whose window a moment lies in."""
-    return next((one for one in incidents if one.t_from_ns <= t_source_ns <= one.t_to_ns), None)
+def with_told(incidents: Incidents, told: Incident) -> Incidents:
+    """The incidents with one as the record tells it, where it has more triggers than are known: in the place of what
+    it overlaps, whose segments stay.
+    """
+    met = _overlapping(incidents, told.t_from_ns, told.t_to_ns)
+    if met and _count(told) <= sum(_count(one) for one in met):
+        return incidents
+    segments = {*told.segments, *(index for one in met for index in one.segments)}
+    return _in_place_of(incidents, met, replace(told, segments=tuple(sorted(segments))))
 
 
 def touching(incidents: Incidents, spans: Mapping[int, Span]) -> Incidents:
@@ -85,6 +90,19 @@ def closed(incidents: Incidents, now_ns: int | None, margin: Margin) -> Incident
         replace(one, open=False) if one.open and (now_ns is None or now_ns - margin.before_ns > one.t_to_ns) else one
         for one in incidents
     )
+
+
+def _overlapping(incidents: Incidents, t_from_ns: int, t_to_ns: int) -> Incidents:
+    return tuple(one for one in incidents if one.t_from_ns <= t_to_ns and t_from_ns <= one.t_to_ns)
+
+
+def _in_place_of(incidents: Incidents, several: Incidents, one: Incident) -> Incidents:
+    others = [other for other in incidents if other not in several]
+    return tuple(sorted((*others, one), key=lambda each: each.t_from_ns))
+
+
+def _count(incident: Incident) -> int:
+    return len(incident.triggers) + incident.triggers_left_out
 
 
 def _joined(several: list[Incident]) -> Incident:

@@ -52,6 +52,7 @@ class Recorder:
         self._asked_for = -1  # the sequence that was last asked for again
         self.finishing = False
         self._told_unsealed = self._tried_again = False
+        self._told_unlisted = ""
         self._greeted = False
         self._ring_named = False
         self._own = OwnWords(store, clock, publish, took_up=took_up, unsigned=unsigned)
@@ -274,7 +275,10 @@ class Recorder:
 
     def _commit(self, *, resend: bool = False) -> None:
         self._store.sync()
-        self.incidents.save()  # a disk that refuses it has the triggers in the journal, and is asked again
+        unlisted = self.incidents.save()  # a disk that refuses it has the triggers in the journal, and is asked again
+        if unlisted and unlisted != self._told_unlisted:
+            self.say(4, "recorder.incidents-unlisted", unlisted)
+        self._told_unlisted = unlisted
         self._pending = 0
         self._answer(Acknowledge(self._session, self._store.next_sequence, self._config.credit, resend))
 

@@ -20,8 +20,8 @@ _UNDER_WAY = 4  # beyond it rotation waits: journals are as safe as segments, on
 class Sealing:
     """Rewrites closed journals and signs them. `signer` None: nothing is signed.
 
-    What there is no room for waits until `retry`. `error` says what else kept a segment from being sealed; its journal
-    stays, and is readable as it is.
+    What there is no room for waits until `retry`, and so does what may not be sealed yet. `error` says what else kept a
+    segment from being sealed; its journal stays, and is readable as it is.
     """
 
     def __init__(self, drive_dir: Path, signer: DriveSealer | None, reserve: Reserve) -> None:
@@ -32,20 +32,39 @@ class Sealing:
         self._under_way: list[Future[SealHead | None]] = []
         self._beside: list[Future[Any]] = []
         self._heads: list[SealHead] = []
-        self._waiting: dict[int, bool] = {}  # for room: segments, and whether each was recovered
+        self._waiting: dict[int, bool] = {}  # for room, or for leave: segments, and whether each was recovered
+        self._leave: Callable[[], str] = str
+        self._refusal = ""  # why it was not given last
         self._unclosed = self._left_open = False  # for want of room
 
     @property
     def unfinished(self) -> str:
         """What there was no room for, in words; "" where all is done."""
         if self._waiting:
-            which = ", ".join(str(index) for index in sorted(self._waiting))
-            return f"there was no room to seal segment {which} of {self._dir}: `sightline recover` does, once there is"
+            which = f"segment {', '.join(str(index) for index in sorted(self._waiting))} of {self._dir}"
+            if self._refusal:
+                return f"{which} is not sealed, since {self._refusal}: `sightline recover` does, once that is mended"
+            return f"there was no room to seal {which}: `sightline recover` does, once there is"
         why = f"there was no room for the end of {self._dir}: `sightline recover` ends it, once there is"
         return why if self._unclosed or self._left_open else ""
 
+    def ask_leave(self, leave: Callable[[], str]) -> None:
+        """Seal nothing from now on without `leave`, which says why it does not give it, "" where it does; try what
+        waited until now.
+        """
+        self._leave = leave
+        self.retry()
+
+    def put_off(self, index: int, *, recovered: bool) -> None:
+        """Have a segment wait until `retry`, or the end."""
+        self._waiting[index] = recovered
+
     def submit(self, index: int, *, recovered: bool) -> None:
         """Have a closed journal sealed, or a segment signed that was rewritten and not signed."""
+        self._refusal = self._leave()
+        if self._refusal:
+            self.put_off(index, recovered=recovered)
+            return
         self.busy()
         while len(self._under_way) >= _UNDER_WAY:
             self._outcome(self._under_way.pop(0))

@@ -238,7 +238,8 @@ class DriveStore:
         return long_enough or journal.size_bytes >= self._config.segment_mib * _MIB
 
     def _recover(self) -> Recovered | None:
-        """Take up what an earlier recorder of this drive left. Journals are cut to whole sets and sealed.
+        """Take up what an earlier recorder of this drive left. Journals are cut to whole sets and wait to
+        be sealed.
 
         It may have died between writing and syncing, and promises are built on what it wrote: so all is synced first.
         """
@@ -261,7 +262,7 @@ class DriveStore:
                 if note.sets:
                     self._took_up(note.session, note.last_set)
                 if signer is not None and signer.unsealed([file.index]):
-                    self.sealing.submit(file.index, recovered=note.recovered)
+                    self.sealing.put_off(file.index, recovered=note.recovered)
                 continue
             found = survey(file.path)
             if found.mark is not None:  # it holds a whole set
@@ -295,7 +296,7 @@ class DriveStore:
         with path.open("r+b") as file:
             file.truncate(found.whole_bytes)
             os.fsync(file.fileno())
-        self.sealing.submit(index, recovered=True)
+        self.sealing.put_off(index, recovered=True)  # until what it says of incidents was taken up
 
     def _took_up(self, session: str, last: int) -> None:
         if session != self._session:

@@ -8,16 +8,17 @@ import msgspec
 import pytest
 
 from runtime.contracts.config import IncidentConfig, RecordConfig
-from runtime.contracts.incident import INDEX_NAME, Incident, Mark, Trigger
+from runtime.contracts.incident import INDEX_NAME, Incident, IncidentIndex, Mark, Trigger
 from runtime.contracts.messages import GroundTruth
 from runtime.contracts.topics import INCIDENT, TRIGGER, TRUTH, Topic
 from runtime.contracts.units import NS_PER_MS, NS_PER_S
 from runtime.incident.index import read_index
 from runtime.incident.keeper import IncidentKeeper
 from runtime.incident.triggers import Moment
-from runtime.incident.windows import KEPT_MARKS
+from runtime.incident.windows import KEPT_MARKS, KEPT_OF_A_KIND
 from runtime.record.store import DriveStore
 from tests.runtime.record.recording import UTC_ORIGIN_NS, header_payload
+from tests.runtime.record.small_disk import SmallDisk
 
 PERIOD_NS = 100 * NS_PER_MS
 CONFIG = IncidentConfig(before_s=3.0, after_s=2.0)
@@ -27,12 +28,12 @@ MARGIN_NS = (3 * NS_PER_S, 2 * NS_PER_S)
 class Bench:
     """A store with segments of one second and the keeper beside it; `frame` writes a set of ten a second."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, config: IncidentConfig = CONFIG) -> None:
         self.folder = folder
         self.store = DriveStore(folder, "session", RecordConfig(segment_s=1.0))
         self.frames = self.store.next_sequence
         self.written: list[Trigger | Incident] = []
-        self.keeper = IncidentKeeper(folder, "drive", CONFIG, self.store, self._write)
+        self.keeper = IncidentKeeper(folder, "drive", config, self.store, self._write)
 
     def begin(self) -> Bench:
         self.store.keep_header(header_payload().data)
@@ -158,6 +159,75 @@ def test_what_only_the_journal_holds_is_taken_up_from_it(bench: Bench) -> None:
     assert 3 in back.keeper.pinned
 
 
+def test_an_incident_in_a_segment_that_was_sealed_at_once_is_there_though_its_recorder_dies_before_it_acknowledges(
+    bench: Bench,
+) -> None:
+    bench.drive(10)
+    bench.frame(collided=True)
+    assert bench.store.segment == 1, "its set was the segment's last"
+    back = bench.die()
+    assert not list(bench.folder.glob("*.journal"))
+    assert back.incidents == bench.incidents
+    assert back.keeper.pinned >= {0}
+
+
+def test_an_incident_in_a_journal_is_there_though_each_recorder_that_takes_it_up_dies_at_once(bench: Bench) -> None:
+    bench.drive(8, collided=range(7, 8))
+    back = bench.die().die()
+    assert not list(bench.folder.glob("*.journal")), "the first has sealed it"
+    assert back.incidents == bench.incidents
+
+
+def test_no_segment_is_sealed_before_the_list_speaks_of_its_incidents(bench: Bench) -> None:
+    obstacle = bench.folder / f"{INDEX_NAME}.tmp"
+    obstacle.mkdir()
+    bench.drive(30, collided=range(15, 16))
+    bench.store.sealing.beside(lambda: None).result()
+    assert [path.name for path in sorted(bench.folder.glob("*.journal"))] == [
+        "segment-0001.mcap.journal",
+        "segment-0002.mcap.journal",
+    ]
+    assert "segment 1 of" in bench.store.sealing.unfinished
+    assert "the list of incidents cannot be written" in bench.store.sealing.unfinished
+    obstacle.rmdir()
+    bench.store.close()
+    assert bench.store.sealing.unfinished == ""
+    assert read_index(bench.folder) == IncidentIndex("drive", bench.incidents)
+
+
+def test_a_disk_without_room_takes_the_list_by_way_of_the_reserve(small_disk: SmallDisk) -> None:
+    folder = small_disk.path / "drive"
+    folder.mkdir()
+    bench = Bench(folder).begin().drive(8)
+    bench.store.reserve.hold(1)
+    small_disk.fill()
+    assert bench.keeper.mark([Mark("one", "look at this")])[0].refusal == ""
+    assert read_index(folder) == IncidentIndex("drive", bench.incidents)
+    assert bench.store.reserve.size_bytes == 0
+    small_disk.fill()
+    assert "no room" in bench.keeper.mark([Mark("two", "and at this" * 40)])[0].refusal
+
+
+def test_what_an_incident_leaves_out_is_counted_once_whoever_takes_it_up(bench: Bench) -> None:
+    crashes = range(0, 12 * (KEPT_OF_A_KIND + 5), 12)
+    bench.drive(5)
+    while bench.frames < crashes.stop:
+        bench.frame(collided=bench.frames in crashes)
+    assert bench.incidents[0].triggers_left_out == 4
+    assert bench.die().incidents == bench.incidents, "nothing was listed"
+    assert bench.commit().die().incidents == bench.incidents
+
+
+def test_segments_that_come_and_go_within_a_second_are_pinned_as_long_as_an_incident_lasts(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, IncidentConfig(before_s=0.0, after_s=2.0)).begin()
+    bench.drive(12, collided=range(9, 10))
+    bench.store.rotate()
+    bench.drive(2)
+    bench.store.rotate()
+    bench.drive(1)
+    assert bench.keeper.pinned == {0, 1, 2, 3}
+
+
 def test_a_trigger_whose_set_was_cut_away_stays_where_it_was_listed_and_is_told_to_the_record_again(
     bench: Bench,
 ) -> None:
@@ -218,6 +288,16 @@ def test_a_flood_of_marks_is_bounded(bench: Bench) -> None:
     answers = [bench.keeper.mark([Mark(f"{count}", "again")])[0] for count in range(KEPT_MARKS + 20)]
     assert [answer.refusal == "" for answer in answers] == [True] * KEPT_MARKS + [False] * 20
     assert len([message for message in bench.written if isinstance(message, Trigger)]) == KEPT_MARKS
+
+
+def test_a_mark_that_is_refused_since_there_are_too_many_leaves_nothing(bench: Bench) -> None:
+    bench.drive(10)
+    bench.keeper.mark([Mark(f"{count}", "again") for count in range(KEPT_MARKS)])
+    bench.drive(30)
+    before, written = bench.incidents, len(bench.written)
+    assert before[0].t_to_ns < bench.frames * PERIOD_NS, "its window is over, and a new one would reach back into it"
+    assert bench.keeper.mark([Mark("late", "again")])[0].incident == -1
+    assert (bench.incidents, len(bench.written)) == (before, written)
 
 
 def test_the_end_of_the_drive_closes_what_is_open(bench: Bench) -> None:

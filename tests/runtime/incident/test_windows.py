@@ -39,6 +39,21 @@ def test_no_two_incidents_overlap_and_they_stand_in_the_order_of_their_time(
         assert before.t_to_ns < after.t_from_ns
 
 
+@given(TRIGGERS, MARGINS, st.integers(0, 30))
+def test_what_the_record_tells_of_each_change_leads_from_any_earlier_state_to_the_newest(
+    triggers: list[Trigger], margin: Margin, known: int
+) -> None:
+    taken_up = of(triggers[:known], margin)
+    before: Incidents = ()
+    for trigger in triggers:
+        after = windows.with_trigger(before, trigger, margin)
+        for told in after:
+            if told not in before:
+                taken_up = windows.with_told(taken_up, told)
+        before = after
+    assert taken_up == before
+
+
 @given(TRIGGERS, MARGINS)
 def test_every_trigger_is_in_one_incident_and_the_whole_of_its_window_too(
     triggers: list[Trigger], margin: Margin

@@ -114,9 +114,12 @@ def kinds(drive: Drive) -> list[str]:
 
 
 def assert_all_is_accounted_for(drive: Drive, summary: dict[str, Any]) -> None:
-    """Every set is in the record or declared, each frame was driven, and the seals hold."""
-    last = max([*stored_sets(drive), *declared_lost(drive)])
-    assert sorted([*stored_sets(drive), *declared_lost(drive)]) == list(range(last + 1))
+    """Every set is in the record, declared, or was deleted with the oldest segments; each frame was driven, and the
+    seals hold.
+    """
+    told = sorted([*stored_sets(drive), *declared_lost(drive)])
+    assert told == list(range(told[0] if drive.deleted else 0, told[-1] + 1))
+    assert [one.index for one in drive.deleted] == list(range(len(drive.deleted)))
     assert list(lacks(drive)) == []
     assert summary["decided"] + summary["late"] + summary["dropped"] == summary["frames"]
     assert summary["restarts"] == []

@@ -16,13 +16,16 @@ from runtime.bus.ring import PictureRing
 from runtime.contracts import link
 from runtime.contracts.clock import SystemClock
 from runtime.contracts.config import IncidentConfig, RecordConfig, RetentionConfig
+from runtime.contracts.incident import INDEX_NAME
 from runtime.contracts.link import Acknowledge, Finish, Finished, Hello, MessageSet, Payload, PictureRef, ToDrive
 from runtime.contracts.messages import Attribution, Closing, GroundTruth
 from runtime.contracts.topics import ATTRIBUTION, CLOSING, EVENT, INCIDENT, TRUTH
+from runtime.incident.index import read_index
 from runtime.record.completeness import lacks
 from runtime.record.drive import Drive, RecordedFrame, open_drive
 from runtime.record.pictures import PictureEncoder
 from runtime.record.recorder import Recorder
+from runtime.record.recover import take_up
 from runtime.record.store import DriveStore
 from runtime.retention.steps import ESSENTIALS, FEWER_PICTURES, NOTHING, SMALLER_PICTURES
 from runtime.retention.sweep import Sweeper
@@ -260,6 +263,30 @@ def test_what_happens_where_truth_is_left_out_is_an_incident_all_the_same(bench:
     drive = bench.finish()
     triggers = [one.kind for message in drive.messages(INCIDENT) for one in message.decode().triggers]
     assert set(triggers) == {"collision"}
+
+
+@pytest.mark.parametrize("codec", ["jpeg"])
+def test_a_drive_is_not_closed_over_a_list_that_cannot_be_written_and_that_is_told_once(bench: Bench) -> None:
+    obstacle = bench.folder / f"{INDEX_NAME}.tmp"
+    obstacle.mkdir()
+    sequence = bench.sent - 1
+    bench.hand_over(*frame_payloads(sequence), the_truth(sequence, collided=True))
+    for _ in range(40):
+        bench.hand_over()
+        bench.recorder.commit_if_due()
+    drive = bench.finish()
+    finished = bench.replies[-1]
+    assert isinstance(finished, Finished)
+    assert "the list of incidents cannot be written" in finished.unfinished
+    assert [message.decode().kind for message in drive.messages(EVENT)] == ["recorder.incidents-unlisted"]
+    assert not list(bench.folder.glob("*.seal.json"))
+    obstacle.rmdir()
+    done = take_up(bench.folder, default_key_dir(), bench.plan.config)
+    assert (done.outcome, done.sealed) == ("recovered", True)
+    index = read_index(bench.folder)
+    assert index is not None
+    assert [trigger.kind for one in index.incidents for trigger in one.triggers] == ["collision"]
+    verified(open_drive(bench.folder))
 
 
 def test_a_recorder_that_dies_while_nothing_is_recorded_leaves_a_loss_that_the_next_declares(bench: Bench) -> None:

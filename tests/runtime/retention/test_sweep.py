@@ -102,10 +102,10 @@ def left(drive: Path) -> list[int]:
 
 
 def pin(drive: Path, *segments: int) -> None:
-    """An incident in a drive that is not closed yet; it is then closed."""
+    """An incident before a drive that is not closed yet; it is then closed."""
     (drive / "closing-0004.seal.json").unlink()
-    trigger = Trigger("mark", 0, 0, "here")
-    write_index(drive, IncidentIndex(drive.name, (Incident(0, 0, 1, (trigger,), segments, open=False),)))
+    trigger = Trigger("mark", -2, 0, "here")
+    write_index(drive, IncidentIndex(drive.name, (Incident(0, -3, -1, (trigger,), segments, open=False),)))
 
 
 def test_the_oldest_segments_go_until_there_is_room_and_the_drive_still_verifies(
