@@ -43,6 +43,7 @@ class IncidentKeeper:
         self._found: list[Trigger] = []  # in the set that is being written
         self._incidents: Incidents = ()
         self._written: dict[int, Incident] = {}  # as last written into the record, by number
+        self._written_in: dict[int, int] = {}  # and in which set
         self._saved: Incidents = ()
         self._now = Moment(0, -1)
         self._looked_ns = 0  # when segments and ends of windows were last looked at
@@ -96,6 +97,13 @@ class IncidentKeeper:
         refusal = self.save()
         return [self._answer(mark, refusal) for mark in marks]
 
+    def tell_again(self, first_set: int) -> None:
+        """What was written into the set `first_set` and those behind it is not in the record: tell it there now."""
+        for number, in_set in self._written_in.items():
+            if in_set >= first_set:
+                self._written.pop(number, None)
+        self._change(self._incidents)
+
     def save(self) -> str:
         """Bring the list to the disk, where it is not as it lies there; why it cannot be, "" where it is there."""
         if self._saved != self._incidents:
@@ -145,7 +153,7 @@ class IncidentKeeper:
         self._incidents = windows.touching(incidents, spans)
         for one in self._incidents:
             if self._written.get(one.number) != one:
-                self._written[one.number] = one
+                self._written[one.number], self._written_in[one.number] = one, self._store.next_sequence
                 self._write(INCIDENT, one)
         self._pin(spans)
 

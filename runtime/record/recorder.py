@@ -196,8 +196,10 @@ class Recorder:
             self._declare(self._store.next_sequence, gap.last, gap.reason)
 
     def _declare_discarded(self) -> None:
-        why = "there was no room for them on the disk"
-        self._declare(self._store.kept_sequence, self._store.next_sequence - 1, why)
+        first, last = self._store.kept_sequence, self._store.next_sequence - 1
+        if first <= last:
+            self._declare(first, last, "there was no room for them on the disk")
+        self.incidents.tell_again(first)
 
     def _declare(self, first: int, last: int, reason: str) -> None:
         """Write a gap in the place of the sets `first` to `last`."""

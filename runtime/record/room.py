@@ -29,7 +29,8 @@ Say = Callable[[int, str, str], None]
 
 
 class RoomWatch:
-    """`say` writes an event, `commit` brings what is pending to the disk, `declare` writes what was discarded as a gap.
+    """`say` writes an event, `commit` brings what is pending to the disk, `declare` writes what was discarded as a gap,
+    and what was told of incidents meanwhile.
 
     `pinned` gives the segments of this drive that must stay. `sweeper` None: nothing is watched.
     """
@@ -172,8 +173,7 @@ class RoomWatch:
         """Write again, first of all what was discarded; False where the disk refuses that too."""
         discarded = self._store.next_sequence - self._store.kept_sequence
         self._store.resume()
-        if discarded:
-            self._declare()
+        self._declare()
         self._commit()
         if self._store.discarding:
             return False

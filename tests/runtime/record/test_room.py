@@ -266,6 +266,30 @@ def test_what_happens_where_truth_is_left_out_is_an_incident_all_the_same(bench:
 
 
 @pytest.mark.parametrize("codec", ["jpeg"])
+@pytest.mark.parametrize("back_to", [0, NOTHING])
+def test_what_became_of_incidents_while_nothing_was_recorded_is_told_once_there_is_room(
+    bench: Bench, back_to: int
+) -> None:
+    def crash() -> None:
+        sequence = bench.sent - 1
+        bench.hand_over(*frame_payloads(sequence), the_truth(sequence, collided=True))
+
+    crash()
+    bench.to_step(NOTHING)
+    for _ in range(40):
+        bench.hand_over()
+    crash()
+    bench.to_step(back_to)
+    drive = bench.finish()
+    told = {message.decode().number: message.decode() for message in drive.messages(INCIDENT)}
+    index = read_index(bench.folder)
+    assert index is not None
+    assert len(index.incidents) == 2
+    assert told == {one.number: one for one in index.incidents}
+    verified(drive)
+
+
+@pytest.mark.parametrize("codec", ["jpeg"])
 def test_a_drive_is_not_closed_over_a_list_that_cannot_be_written_and_that_is_told_once(bench: Bench) -> None:
     obstacle = bench.folder / f"{INDEX_NAME}.tmp"
     obstacle.mkdir()
