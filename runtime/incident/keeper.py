@@ -187,7 +187,9 @@ class IncidentKeeper:
         if header is not None:
             ahead_ns = header.utc_origin_ns - header.t_source_origin_ns
             self._now = Moment(self._store.last_log_time_ns - ahead_ns, -1)
-        self._written = {one.number: one for one in self._incidents if not one.open}
+        for one in self._incidents:
+            if not one.open and one.t_to_ns + self._margin.before_ns < self._now.t_source_ns:
+                self._written[one.number] = one  # one that was closed after what is on the disk is told again
         for file in open_files:
             self._read(file)
         spans = self._source_spans()

@@ -238,8 +238,8 @@ class DriveStore:
         return long_enough or journal.size_bytes >= self._config.segment_mib * _MIB
 
     def _recover(self) -> Recovered | None:
-        """Take up what an earlier recorder of this drive left. Journals are cut to whole sets and wait to
-        be sealed.
+        """Take up what an earlier recorder of this drive left. Journals are cut to whole sets; they are
+        sealed later.
 
         It may have died between writing and syncing, and promises are built on what it wrote: so all is synced first.
         """

@@ -26,11 +26,11 @@ MARGIN_NS = (3 * NS_PER_S, 2 * NS_PER_S)
 
 
 class Bench:
-    """A store with segments of one second and the keeper beside it; `frame` writes a set of ten a second."""
+    """A store and the keeper beside it; `frame` writes a set of ten a second."""
 
-    def __init__(self, folder: Path, config: IncidentConfig = CONFIG) -> None:
+    def __init__(self, folder: Path, config: IncidentConfig = CONFIG, segment_s: float = 1.0) -> None:
         self.folder = folder
-        self.store = DriveStore(folder, "session", RecordConfig(segment_s=1.0))
+        self.store = DriveStore(folder, "session", RecordConfig(segment_s=segment_s))
         self.frames = self.store.next_sequence
         self.written: list[Trigger | Incident] = []
         self.keeper = IncidentKeeper(folder, "drive", config, self.store, self._write)
@@ -208,14 +208,18 @@ def test_a_disk_without_room_takes_the_list_by_way_of_the_reserve(small_disk: Sm
     assert "no room" in bench.keeper.mark([Mark("two", "and at this" * 40)])[0].refusal
 
 
-def test_what_an_incident_leaves_out_is_counted_once_whoever_takes_it_up(bench: Bench) -> None:
+@pytest.mark.parametrize("listed", [True, False])
+def test_what_an_incident_leaves_out_is_counted_once_whoever_takes_it_up(tmp_path: Path, *, listed: bool) -> None:
+    bench = Bench(tmp_path, segment_s=600.0).begin()
     crashes = range(0, 12 * (KEPT_OF_A_KIND + 5), 12)
     bench.drive(5)
     while bench.frames < crashes.stop:
         bench.frame(collided=bench.frames in crashes)
     assert bench.incidents[0].triggers_left_out == 4
-    assert bench.die().incidents == bench.incidents, "nothing was listed"
-    assert bench.commit().die().incidents == bench.incidents
+    if listed:
+        bench.commit()
+    assert (bench.folder / INDEX_NAME).exists() == listed
+    assert bench.die().incidents == bench.incidents
 
 
 def test_segments_that_come_and_go_within_a_second_are_pinned_as_long_as_an_incident_lasts(tmp_path: Path) -> None:
@@ -240,6 +244,20 @@ def test_a_trigger_whose_set_was_cut_away_stays_where_it_was_listed_and_is_told_
     back.drive(12)
     told = next(message for message in back.written if isinstance(message, Incident))
     assert told.triggers == bench.incidents[0].triggers
+
+
+def test_incidents_of_a_time_that_is_not_on_the_disk_are_told_to_the_record_by_whoever_comes_after(
+    bench: Bench,
+) -> None:
+    bench.drive(30, collided=range(5, 6))
+    bench.store.pause()
+    bench.drive(100, collided=range(60, 61)).commit()
+    assert [one.open for one in bench.incidents] == [False, False]
+    back = bench.die()
+    back.frames = 130
+    back.drive(15)
+    assert back.incidents == bench.incidents
+    assert [message for message in back.written if isinstance(message, Incident)] == list(bench.incidents)
 
 
 def test_a_list_that_cannot_be_read_is_made_anew_from_the_record_and_that_is_said(bench: Bench) -> None:
