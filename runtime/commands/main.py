@@ -55,6 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SightlineError as error:
         console.fail(str(error), json="--json" in arguments)
         return ExitCode.COULD_NOT
+    except PermissionError as error:  # of a path that somebody named; what can refuse in mid-drive is told there
+        what = f"{error.filename} may not be used by this user" if error.filename else str(error)
+        console.fail(f"{what}; run it as who owns it, or change its mode", json="--json" in arguments)
+        return ExitCode.COULD_NOT
     except KeyboardInterrupt:
         console.fail("interrupted", json="--json" in arguments)
         return ExitCode.COULD_NOT

@@ -32,6 +32,7 @@ def checkup(config_path: Path | None, out: Path) -> tuple[Finding, ...]:
             video.encoder(config),
             storage.shared_memory(config),
             keys.signing_key(config),
+            keys.connections(config),
         ]
     findings += [
         storage.room(folder),

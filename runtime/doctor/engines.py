@@ -18,11 +18,14 @@ from runtime.engines.tensorrt import bindings
 from runtime.engines.tensorrt.cuda import Cuda
 
 
-def gpu() -> Finding:
-    """The GPU that CUDA's driver gives."""
+def gpu(root: Path = Path("/")) -> Finding:
+    """The GPU that CUDA's driver gives. A Jetson has one, and gives it to the groups of its device files."""
     try:
         found = Cuda().gpu()
     except EngineError as error:
+        if (root / "etc/nv_tegra_release").exists():
+            mend = "sudo usermod -aG video,render $USER, and log in again; in a container both groups by number, and "
+            return Finding("gpu", "warn", str(error), mend + "--runtime nvidia (docs/jetson.md)")
         told = processor.nvidia_gpus()
         if told:
             return Finding("gpu", "warn", f"{told}, which CUDA's driver does not open: {error}", "install its driver")

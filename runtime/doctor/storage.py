@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from runtime.bus.ring import PictureRing
@@ -25,8 +26,12 @@ _PRE_EOL_URGENT = 3
 
 
 def nearest_folder(path: Path) -> Path:
-    """The folder itself, or the nearest one above it that is there."""
-    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
+    """The folder itself, or the nearest one above it that is there, as far as this user may see."""
+    for folder in (path.absolute(), *path.absolute().parents):
+        with suppress(PermissionError):
+            if folder.is_dir():
+                return folder
+    return Path("/")
 
 
 def room(folder: Path) -> Finding:

@@ -12,6 +12,7 @@ import pytest
 
 from runtime.commands.main import main
 from runtime.contracts import registry
+from tests.another_user import closed
 
 
 def test_help_names_every_registered_verb(capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,6 +52,19 @@ def test_an_error_is_one_line_for_people_and_an_object_for_scripts(
     assert said.count("\n") == 1
     assert main(["config", absent, "--json"]) == 2
     assert absent in json.loads(capsys.readouterr().err)["error"]
+
+
+def test_a_path_that_this_user_may_not_use_is_one_line_and_no_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    assert main(["info", str(tmp_path)]) == 2  # imports what it needs, which the other user may not read either
+    capsys.readouterr()
+    with closed(tmp_path / "theirs"):
+        assert main(["info", str(tmp_path / "theirs" / "drive")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"sightline: {tmp_path / 'theirs' / 'drive'} may not be used by this user")
+    assert said.count("\n") == 1
 
 
 def test_config_prints_the_defaults_as_yaml_and_json(capsys: pytest.CaptureFixture[str]) -> None:

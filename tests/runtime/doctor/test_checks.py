@@ -10,12 +10,15 @@ import msgspec
 import pytest
 
 from runtime import gstreamer
-from runtime.contracts.config import Config, RecordConfig
+from runtime.access.allowed import LIST_NAME, AllowedClient, allow
+from runtime.access.keys import ensure_server_key
+from runtime.contracts.config import BusConfig, Config, RecordConfig
 from runtime.contracts.errors import SourceError
 from runtime.doctor import clocks, engines, keys, storage, video
 from runtime.doctor.checkup import checkup
 from runtime.seal.keys import KEY_NAME, new_key
-from tests.runtime.doctor.trees import plant
+from tests.another_user import closed
+from tests.runtime.doctor.trees import ORIN_NANO, plant
 
 
 def disk_at(root: Path, folder: Path, files: dict[str, str]) -> Path:
@@ -148,7 +151,41 @@ def test_the_signing_key_is_there_missing_or_open_to_others(tmp_path: Path) -> N
     assert found.verdict == "ok"
     assert key.key_id[:16] in found.found
     (tmp_path / "keys" / KEY_NAME).chmod(0o644)
-    assert keys.signing_key(config).verdict == "fail"
+    found = keys.signing_key(config)
+    assert (found.verdict, "no run begins" in found.mend) == ("fail", True)
+
+
+def test_what_this_user_may_not_look_into_is_a_line_and_no_end_of_the_checkup(tmp_path: Path) -> None:
+    config = Config(record=RecordConfig(key_dir=str(tmp_path / "vehicle" / "keys")))
+    new_key(tmp_path / "vehicle" / "keys")
+    tcp = msgspec.structs.replace(config, bus=BusConfig(transport="tcp"))
+    with closed(tmp_path / "vehicle"):
+        for found in (keys.signing_key(config), keys.connections(tcp)):
+            assert (found.verdict, bool(found.mend)) == ("fail", True)
+        folder = storage.nearest_folder(tmp_path / "vehicle" / "drives" / "today")
+        assert folder in (tmp_path / "vehicle").parents or folder == tmp_path / "vehicle"
+
+
+def test_a_key_that_this_user_could_not_make_is_a_failure(tmp_path: Path) -> None:
+    config = Config(record=RecordConfig(key_dir=str(tmp_path / "vehicle" / "keys")))
+    (tmp_path / "vehicle").mkdir()
+    with closed(tmp_path / "vehicle"):
+        assert keys.signing_key(config).verdict == "fail"
+    assert keys.signing_key(config).verdict == "warn"
+
+
+def test_who_may_connect_is_told_and_a_list_that_no_run_would_trust_is_a_failure(tmp_path: Path) -> None:
+    plain = Config(record=RecordConfig(key_dir=str(tmp_path / "keys")))
+    assert keys.connections(plain).found == "ipc: this user alone"
+    bare = keys.connections(msgspec.structs.replace(plain, bus=BusConfig(transport="tcp", curve=False)))
+    assert (bare.verdict, bool(bare.mend)) == ("warn", True)
+    tcp = msgspec.structs.replace(plain, bus=BusConfig(transport="tcp"))
+    assert keys.connections(tcp).found == "tcp with keys; on the list: nobody"
+    allow(tmp_path / "keys", AllowedClient("tablet", "viewer", ensure_server_key(tmp_path / "keys").public))
+    assert keys.connections(tcp).found == "tcp with keys; on the list: tablet (viewer)"
+    (tmp_path / "keys" / LIST_NAME).chmod(0o644)
+    found = keys.connections(tcp)
+    assert (found.verdict, "chmod 600" in found.found) == ("fail", True)
 
 
 def test_a_machine_without_a_gpu_is_no_trouble_for_a_configuration_that_wants_none() -> None:
@@ -157,12 +194,28 @@ def test_a_machine_without_a_gpu_is_no_trouble_for_a_configuration_that_wants_no
         assert found.found
 
 
+def test_a_jetsons_gpu_that_its_driver_does_not_open_is_a_warning(tmp_path: Path) -> None:
+    if engines.gpu().found[:4] != "none":
+        pytest.skip("a GPU is here")
+    found = engines.gpu(plant(tmp_path, ORIN_NANO))
+    assert (found.verdict, "usermod -aG video,render" in found.mend) == ("warn", True)
+
+
 def test_every_check_answers_once_and_every_trouble_has_a_mend(tmp_path: Path) -> None:
     findings = checkup(None, tmp_path / "not" / "there")
     names = [finding.check for finding in findings]
     assert len(names) == len(set(names))
     assert {"board", "power", "throttling", "gpu", "tensorrt", "engine CPU", "cameras", "encoder"} <= set(names)
-    assert {"disk", "disk sync", "disk wear", "clock source", "clock", "hardware clock", "signing key"} <= set(names)
+    assert {
+        "disk",
+        "disk sync",
+        "disk wear",
+        "clock source",
+        "clock",
+        "hardware clock",
+        "signing key",
+        "connections",
+    } <= set(names)
     for finding in findings:
         assert finding.found
         assert finding.mend or finding.verdict == "ok"
