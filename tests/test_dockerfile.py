@@ -127,7 +127,9 @@ def test_everything_from_elsewhere_is_pinned() -> None:
 def test_the_image_drops_its_rights_and_carries_no_plug_in_of_nvidia() -> None:
     users = arguments("USER", "vehicle")
     assert len(users) == 1
-    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", users[0])
+    assert re.fullmatch(r"[1-9]\d*", users[0]), "with a group, Docker takes the user's other groups away"
+    made = " && ".join(arguments("RUN", "vehicle"))
+    assert re.search(rf"useradd --uid {users[0]} [^&]*--groups video ", made), "without it no device opens"
     after = STEPS[[step.name for step in STEPS].index("USER") :]
     assert not [step for step in after if step.name in ("RUN", "COPY", "ADD")], "something is done as nobody"
     packages = apt_packages(" && ".join(arguments("RUN")))

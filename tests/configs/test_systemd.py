@@ -89,6 +89,28 @@ def test_what_a_unit_starts_of_sightline_can_be_typed(unit: Path) -> None:
         parser_of(words[start]).parse_args(words[start + 1 :])
 
 
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_a_unit_that_is_enabled_is_started_with_the_board(unit: Path, board: Path) -> None:
+    program = shutil.which("systemctl")
+    if program is None:
+        pytest.skip("systemctl is not installed")
+    subprocess.run([program, f"--root={board}", "enable", unit.name], capture_output=True, check=True)
+    assert (board / "etc/systemd/system/multi-user.target.wants" / unit.name).is_symlink()
+
+
+def test_what_the_service_keeps_lies_in_folders_that_systemd_lets_it_write() -> None:
+    unit = ROOT / "configs" / "systemd" / "sightline.service"
+    kept = dict(word.split("=", 1) for line in lines(unit, "Environment") for word in line.split())
+    for key, base, home in (
+        ("StateDirectory", "/var/lib", kept["XDG_DATA_HOME"]),
+        ("CacheDirectory", "/var/cache", kept["XDG_CACHE_HOME"]),
+        ("RuntimeDirectory", "/run", kept["XDG_RUNTIME_DIR"].removesuffix("/sightline")),
+    ):
+        assert lines(unit, key) == ["sightline"]
+        assert home == base
+    assert kept["GST_REGISTRY"].startswith("/var/cache/sightline/")
+
+
 def test_the_units_wait_for_the_last_seal_before_anything_is_killed() -> None:
     service, container = (
         ROOT / "configs" / "systemd" / f"{name}.service" for name in ("sightline", "sightline-container")

@@ -87,6 +87,8 @@ def _plain(cell: str) -> str:
 def _calls(line: str, program: str) -> Iterator[tuple[str, ...]]:
     if not re.search(rf"(^|[\s/]){re.escape(program)}(\s|$)", line):
         return
+    if re.match(r"\w+\(\) \{", line):  # a shell function, which hands on what it is given
+        return
     try:
         words = shlex.split(line.strip().removeprefix("$ "), comments=True)
     except ValueError:  # an apostrophe in a line of prose or of output

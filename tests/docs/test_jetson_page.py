@@ -8,12 +8,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from runtime.contracts import registry
-from runtime.contracts.config import RecordConfig
+from runtime.contracts.config import RecordConfig, load_config
 from runtime.contracts.model import read_manifest
 from runtime.record.drive import open_drive
 from tests.docs.pages import ROOT, blocks, table, text
@@ -69,10 +70,70 @@ def test_every_unit_that_is_switched_on_is_ours_or_the_systems() -> None:
             assert (ROOT / path).is_file()
 
 
+def functions() -> list[str]:
+    """The two that stand for the command: first the one in a container, then the one on the board."""
+    found = [line for line in lines() if line.startswith("sightline() {")]
+    assert [("docker run" in line) for line in found] == [True, False]
+    return found
+
+
+def options(words: list[str], *names: str) -> set[tuple[str, str]]:
+    """What is given to options of these names, with quotes and braces of a variable taken off."""
+    return {(word, re.sub(r"[${}]", "", after)) for word, after in pairwise(words) if word in names}
+
+
+def test_what_is_typed_on_the_board_has_the_user_the_folders_and_the_plans_of_the_service() -> None:
+    unit = (UNITS / "sightline.service").read_text("utf-8")
+    wanted = set(" ".join(re.findall(r"^Environment=(.*)$", unit, re.MULTILINE)).split())
+    words = shlex.split(functions()[1])
+    typed = {word for word in words if re.match(r"[A-Z_]+=", word)}
+    assert typed == {one for one in wanted if not one.startswith("PYTHON")}
+    assert f"User={words[words.index('-u') + 1]}\n" in unit
+    [made] = [line for line in lines() if "useradd" in line]
+    [groups] = re.findall(r"^SupplementaryGroups=(.*)$", unit, re.MULTILINE)
+    assert made.split()[made.split().index("--groups") + 1].split(",") == groups.split()
+    [built] = [shlex.split(line) for line in lines() if "systemd-run" in line]
+    assert {value for _, value in options(built, "--setenv")} <= typed
+
+
+def test_what_is_typed_in_a_container_sees_what_the_containers_unit_sees() -> None:
+    unit = (UNITS / "sightline-container.service").read_text("utf-8").replace("\\\n", " ")
+    [start] = re.findall(r"^ExecStart=(.*)$", unit, re.MULTILINE)
+    names = ("--volume", "--mount", "--group-add", "--runtime", "--network")
+    typed, started = (options(shlex.split(text), *names) for text in (functions()[0], start))
+    assert typed == started
+    assert {value for name, value in typed if name == "--group-add"} == {"VIDEO_GID", "RENDER_GID"}
+    [written] = [line for line in lines() if line.startswith("printf")]
+    assert f"EnvironmentFile={written.split()[-1]}\n" in unit
+
+
+def test_the_numbers_of_the_groups_are_written_as_systemd_reads_them() -> None:
+    [line] = [line for line in lines() if line.startswith("printf")]
+    command = line.replace("getent group video render", "printf 'video:x:44:\\nrender:x:104:a,b\\n'").partition(
+        "| sudo"
+    )[0]
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout == "VIDEO_GID=44\nRENDER_GID=104\n"
+
+
+def test_whoever_may_sudo_may_type_it() -> None:
+    for line in lines():
+        words = shlex.split(line)
+        assert words[0] not in ("docker", "systemctl", "apt", "mkfs.ext4", "sgdisk", "partprobe"), line
+        if words[:3] == ["sudo", "-u", "sightline"]:  # who may not look into the home folder that the checkout lies in
+            assert not [word for word in words[4:] if "/" in word and not word.startswith("/")], line
+
+
+def test_no_partition_is_formatted_but_one_that_was_made_for_it() -> None:
+    formatted = [line.split()[-1] for line in lines() if "mkfs" in line]
+    made = [name for line in lines() for name in re.findall(r"--change-name=0:(\w+)", line)]
+    assert formatted == [f"/dev/disk/by-partlabel/{name}" for name in made]
+
+
 def calls() -> Iterator[list[str]]:
     """Sightline's own arguments wherever the page calls it: by name, by path, or in the image."""
     for line in lines():
-        words = shlex.split(line)
+        words = [] if line in functions() else shlex.split(line)
         for index, word in enumerate(words[:-1]):
             called = word == "sightline" and index == 0
             if called or word.endswith("/bin/sightline") or (re.fullmatch(r"sightline:\w+", word) and "run" in words):
@@ -82,7 +143,7 @@ def calls() -> Iterator[list[str]]:
 
 def test_every_call_of_sightline_can_be_typed() -> None:
     found = list(calls())
-    assert len(found) > 10
+    assert len(found) >= 9
     for verb, *rest in found:
         assert verb in registry.names("sightline.commands"), verb
         parser_of(verb).parse_args(rest)
@@ -148,6 +209,19 @@ def driven(board: Path, name: str) -> str:
     subprocess.run([*command, "--source", source], check=True, capture_output=True)
     [drive] = (board / name).iterdir()
     return open_drive(drive).header.model_sha256
+
+
+def test_the_configuration_is_made_to_name_the_link_by_the_pages_own_command(tmp_path: Path) -> None:
+    [line] = [line for line in lines() if " sed " in line]
+    mine = tmp_path / "vehicle.yaml"
+    shutil.copy(ROOT / "configs" / "jetson-orin-csi.yaml", mine)
+    command = line.replace("/etc/sightline/vehicle.yaml", str(mine)).replace("/var/lib/sightline/models", str(tmp_path))
+    (tmp_path / "1").mkdir()
+    shutil.copy(ROOT / "configs" / "concepts.onnx", tmp_path / "1" / "model.onnx")
+    (tmp_path / "current").symlink_to("1")
+    subprocess.run(shlex.split(command.removeprefix("sudo ")), check=True)
+    assert f"model: {tmp_path}/current/model.onnx\n" in mine.read_text("utf-8")
+    assert load_config(mine).model == str(tmp_path / "1" / "model.onnx")  # where the link leads now
 
 
 def test_a_model_is_swapped_and_rolled_back_by_the_pages_own_commands(board: Path) -> None:
