@@ -19,9 +19,17 @@ from runtime.sources.cameras.gstreamer import pipeline_of
 from runtime.sources.cameras.open import library_of
 from runtime.sources.location import scheme_of, without_password
 
+_PLUGINS = (
+    "scripts/system-packages camera; NVIDIA's elements are JetPack's nvidia-l4t-gstreamer, in a container by "
+    "--runtime nvidia (docs/jetson.md)"
+)
+_ARGUS_SOCKET = "tmp/argus_socket"
 
-def cameras(root: Path = Path("/")) -> Finding:
-    """The kernel's video devices, by name, and whether this user may open them."""
+
+def cameras(config: Config | None = None, root: Path = Path("/")) -> Finding:
+    """The kernel's video devices, by name, whether this user may open them, and whether the one that the configuration
+    names is there. None is opened: a drive may have it.
+    """
     names: dict[str, list[str]] = {}
     closed = []
     for device in sorted((root / "sys/class/video4linux").glob("video[0-9]*")):
@@ -29,9 +37,13 @@ def cameras(root: Path = Path("/")) -> Finding:
         names.setdefault(text_of(device / "name") or "unnamed", []).append(f"/dev/{device.name}")
         if node.exists() and not os.access(node, os.R_OK | os.W_OK):
             closed.append(f"/dev/{device.name}")
-    if not names:
-        return Finding("cameras", "ok", "the kernel shows none; files and networks need none")
     found = "; ".join(f"{name} ({', '.join(nodes)})" for name, nodes in names.items())
+    missing = None if config is None else _missing(config.source, root)
+    if missing is not None:
+        lacking, mend = missing
+        return Finding("cameras", "fail", f"{found or 'the kernel shows none'}; {lacking}", mend)
+    if not found:
+        return Finding("cameras", "ok", "the kernel shows none; files and networks need none")
     if closed:
         mend = "sudo usermod -aG video $USER, and log in again"
         return Finding("cameras", "warn", f"{found}; not to be opened by this user: {', '.join(closed)}", mend)
@@ -47,11 +59,30 @@ def gstreamer(config: Config) -> Finding:
     try:
         version = str(binding.load().version_string())
         pipeline = "" if address is None or library_of(address) == "pyav" else pipeline_of(address)
+        if pipeline:
+            binding.launched(pipeline)  # put together and not started: whether every element is here
     except SourceError as error:
         if address is not None and library_of(address) == "gstreamer":
-            return Finding("gstreamer", "fail", str(error), "scripts/system-packages camera (docs/jetson.md)")
+            return Finding("gstreamer", "fail", str(error), _PLUGINS)
         return Finding("gstreamer", "ok", "not here; files need none, and PyAV reads USB and network cameras")
     return Finding("gstreamer", "ok", f"{version}: {without_password(pipeline)}" if pipeline else version)
+
+
+def _missing(source: str | None, root: Path) -> tuple[str, str] | None:
+    """What the configured camera lacks, and the mend; a wrong URI is GStreamer's line to tell."""
+    try:
+        address = camera_of(source)
+    except SourceError:
+        return None
+    if address is None:
+        return None
+    if address.kind == "v4l2" and not (root / address.place.lstrip("/")).exists():
+        mend = "plug it in, or name another as `source` (v4l2-ctl --list-devices); a container is given it by --device"
+        return f"there is no {address.place}, which the configuration names", mend
+    if address.kind == "csi" and not (root / _ARGUS_SOCKET).exists():
+        mend = "sudo systemctl restart nvargus-daemon; a container is given its socket (docs/jetson.md)"
+        return f"there is no /{_ARGUS_SOCKET}: the daemon of the CSI cameras does not run", mend
+    return None
 
 
 def camera_of(source: str | None) -> Address | None:

@@ -86,9 +86,34 @@ def test_a_missing_or_unset_hardware_clock_is_a_warning(
 
 def test_cameras_are_named_with_their_nodes(tmp_path: Path) -> None:
     names = {f"sys/class/video4linux/video{n}/name": "UVC Camera (046d:0825)\n" for n in range(2)}
-    found = video.cameras(plant(tmp_path / "two", names))
+    found = video.cameras(root=plant(tmp_path / "two", names))
     assert (found.verdict, found.found) == ("ok", "UVC Camera (046d:0825) (/dev/video0, /dev/video1)")
-    assert video.cameras(tmp_path / "none").found.startswith("the kernel shows none")
+    assert video.cameras(root=tmp_path / "none").found.startswith("the kernel shows none")
+
+
+@pytest.mark.parametrize(
+    ("source", "there", "said"),
+    [
+        ("v4l2:///dev/video7", "dev/video7", "there is no /dev/video7"),
+        ("v4l2:///dev/v4l/by-id/usb-cam?format=raw", "dev/v4l/by-id/usb-cam", "there is no /dev/v4l/by-id/usb-cam"),
+        ("csi://0", "tmp/argus_socket", "the daemon of the CSI cameras does not run"),
+    ],
+)
+def test_a_configured_camera_that_is_not_there_is_a_failure(tmp_path: Path, source: str, there: str, said: str) -> None:
+    found = video.cameras(Config(source=source), tmp_path)
+    assert (found.verdict, said in found.found, bool(found.mend)) == ("fail", True, True)
+    assert video.cameras(Config(source=source), plant(tmp_path, {there: ""})).verdict == "ok"
+
+
+def test_a_pipeline_of_which_an_element_is_missing_is_a_failure() -> None:
+    try:
+        here = gstreamer.has("nvarguscamerasrc")
+    except SourceError as error:
+        pytest.skip(str(error))
+    if here:
+        pytest.skip("NVIDIA's camera element is here")
+    found = video.gstreamer(Config(source="csi://0"))
+    assert (found.verdict, "nvarguscamerasrc" in found.found, bool(found.mend)) == ("fail", True, True)
 
 
 def test_the_pipeline_of_the_configured_camera_is_shown() -> None:
@@ -131,7 +156,7 @@ def test_a_camera_that_needs_gstreamer_fails_without_it_and_others_do_not(monkey
 def test_a_camera_that_this_user_may_not_open_is_a_warning(tmp_path: Path) -> None:
     root = plant(tmp_path, {"sys/class/video4linux/video0/name": "imx219\n", "dev/video0": ""})
     (root / "dev/video0").chmod(0)
-    found = video.cameras(root)
+    found = video.cameras(root=root)
     assert found.verdict == "warn"
     assert "usermod -aG video" in found.mend
 
