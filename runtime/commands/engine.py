@@ -27,7 +27,9 @@ _NEWS_EVERY_S = 1.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("action", choices=("build", "list", "check"))
-    parser.add_argument("model", nargs="?", type=Path, metavar="MODEL", help="an ONNX file with its manifest")
+    parser.add_argument(
+        "model", nargs="?", type=Path, metavar="MODEL", help="an ONNX file with its manifest, or a packaged one"
+    )
     parser.add_argument("--cache", type=Path, help="the folder of plans (default: what `sightline run` reads)")
     parser.add_argument("--tolerance", type=float, help="allowed beside ONNX Runtime (default: the manifest's)")
     parser.add_argument("--limit-ms", type=float, default=100.0, help="allowed for a pass, p99 (100)")
@@ -43,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0: there is a plan that may drive; 1 (check): it may not; 2: it could not be built or judged."""
+    from runtime.contracts.config import named_model
     from runtime.engines.tensorrt.cache import PlanCache, cache_folder
 
     cache = PlanCache(args.cache or cache_folder())
@@ -50,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
         return _list(args, cache)
     if args.model is None:
         raise UsageError(f"no model is named: sightline engine {args.action} MODEL.onnx")
+    args.model = named_model(args.model)
     return _build(args, cache) if args.action == "build" else _check(args, cache)
 
 

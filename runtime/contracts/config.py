@@ -170,6 +170,13 @@ def packaged(name: str) -> Path | None:
     return path if path.is_file() else None
 
 
+def named_model(given: Path) -> Path:
+    """The model that somebody names, as a configuration does: a path, or the name of a packaged one."""
+    if given.parent == Path() and not given.exists():
+        return packaged(given.name) or given
+    return given
+
+
 def load_config(path: Path) -> Config:
     """Read and check a configuration file. Raises ConfigError naming file, line, key, value and what is allowed."""
     try:

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from runtime.contracts import onnx_file
-from runtime.contracts.model import attach_manifest, manifest_of
+from runtime.contracts.model import attach_manifest, manifest_of, read_manifest
 from runtime.engines.tensorrt.plan_file import held_sha256
+from tests.docs.pages import ROOT
 from tests.models import build, tiny_policy
 from tests.runtime.engines.tensorrt.bench import Bench, bench, built, libraries, workshop
 
@@ -286,3 +287,8 @@ def test_the_doctor_tries_the_back_end_itself(bench: Bench) -> None:
     [engine] = [check for check in checks if check["check"] == "engine tensorrt"]
     assert engine["verdict"] == "fail"
     assert "sightline engine build" in engine["found"]
+
+
+def test_a_packaged_model_is_built_by_the_name_that_a_configuration_gives_it(bench: Bench) -> None:
+    first = answer(bench.run("engine", "build", "concepts.onnx", "--json"))
+    assert first["record"]["subject"]["graph_sha256"] == read_manifest(ROOT / "configs" / "concepts.onnx").graph_sha256
