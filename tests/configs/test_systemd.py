@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,33 @@ def test_what_the_service_keeps_lies_in_folders_that_systemd_lets_it_write() -> 
         assert lines(unit, key) == ["sightline"]
         assert home == base
     assert kept["GST_REGISTRY"].startswith("/var/cache/sightline/")
+
+
+def calls_of(name: str) -> set[str]:
+    """The system calls of one of systemd's groups, or the one that is named."""
+    if not name.startswith("@"):
+        return {name}
+    done = subprocess.run(["systemd-analyze", "syscall-filter", name], capture_output=True, text=True, check=True)
+    inside = [line.strip() for line in done.stdout.splitlines()[1:]]
+    return {call for word in inside if word and not word.startswith("#") for call in calls_of(word)}
+
+
+def test_a_drive_makes_no_system_call_that_the_unit_does_not_let_it_make(tmp_path: Path) -> None:
+    if shutil.which("strace") is None or shutil.which("systemd-analyze") is None:
+        pytest.skip("strace or systemd-analyze is not installed: sudo scripts/system-packages units")
+    if subprocess.run(
+        ["strace", "--quiet=all", "-o", "/dev/null", "true"], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("nobody may be traced here")
+    unit = ROOT / "configs" / "systemd" / "sightline.service"
+    allowed = {call for line in lines(unit, "SystemCallFilter") for word in line.split() for call in calls_of(word)}
+    source = "proving-ground://lane?seed=1&duration_s=0.5&width=160&height=90"
+    command = [sys.executable, "-m", "sightline", "run", "bench.yaml", "--source", source, "--out", str(tmp_path / "d")]
+    traced = ["strace", "--follow-forks", "--quiet=all", "-o", str(tmp_path / "calls"), *command]
+    subprocess.run(traced, capture_output=True, check=True)
+    made = re.findall(r"^\d+ +(\w+)\(", (tmp_path / "calls").read_text(errors="replace"), re.MULTILINE)
+    assert "execve" in made
+    assert set(made) - allowed == set()
 
 
 def test_the_units_wait_for_the_last_seal_before_anything_is_killed() -> None:
