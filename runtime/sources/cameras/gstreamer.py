@@ -84,7 +84,8 @@ class GStreamerStream:
     def _moment_ns(self, sample: Any, buffer: Any) -> int:
         """When the light fell in: the buffer's time in the pipeline's running time, on the pipeline's clock."""
         gst = self._gst
+        now_ns = int(self._pipeline.get_clock().get_time())
         if buffer.pts == gst.CLOCK_TIME_NONE:
-            return int(self._pipeline.get_clock().get_time())
+            return now_ns
         running = sample.get_segment().to_running_time(gst.Format.TIME, buffer.pts)
-        return int(self._pipeline.get_base_time() + running)
+        return min(int(self._pipeline.get_base_time() + running), now_ns)  # a network's jitter buffer guesses ahead

@@ -14,6 +14,7 @@ SINK = "frames"
 # for. Four are less than the driver's own buffers, so that what is lost there shows in its count.
 _TO_SINK = f"video/x-raw,format=BGR ! appsink name={SINK} max-buffers=4 drop=false sync=false"
 _LATENCY_MS = 100  # rtspsrc's buffer against reordering
+_RTP_PICTURES = "application/x-rtp,media=video"  # without it the stream that comes first is taken, sound also
 
 
 def pipeline(address: Address, *, nvidia: bool) -> str:
@@ -24,8 +25,8 @@ def pipeline(address: Address, *, nvidia: bool) -> str:
         source = f"nvarguscamerasrc sensor-id={address.place} ! video/x-raw(memory:NVMM),{size}"
         return f"{source} ! {_converted(nvidia=True, flip=shape.flip)} ! {_TO_SINK}"
     if address.kind == "rtsp":
-        source = f"rtspsrc location={_quoted(address.place)} protocols=tcp latency={_LATENCY_MS} ! decodebin"
-        return f"{source} ! {_converted(nvidia=nvidia)} ! {_TO_SINK}"
+        source = f"rtspsrc location={_quoted(address.place)} protocols=tcp latency={_LATENCY_MS} ! {_RTP_PICTURES}"
+        return f"{source} ! decodebin ! {_converted(nvidia=nvidia)} ! {_TO_SINK}"
     if address.kind == "videotest":
         source = f"videotestsrc is-live=true ! video/x-raw,{size}"
         return f"{source} ! {_converted(nvidia=False)} ! {_TO_SINK}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,10 @@ import numpy as np
 
 from runtime.contracts.clock import Clock
 from runtime.contracts.errors import SourceError
+from runtime.contracts.source import Picture
 from runtime.contracts.units import NS_PER_S
 from runtime.sources.cameras.address import Address
+from runtime.sources.cameras.host_time import HostTime
 from runtime.sources.cameras.stream import Frame, StreamLostError
 from runtime.sources.location import without_password
 
@@ -23,11 +26,7 @@ _INPUT_FORMATS = {"mjpeg": "mjpeg", "raw": "yuyv422"}
 
 
 class PyAvStream:
-    """One open input.
-
-    Of a device the kernel's own timestamps are taken. A network stream tells its times since its own begin: its clock
-    is laid to the host's by the picture that came soonest, so that none was seen before the light fell in.
-    """
+    """One open input. Of a device the kernel's own timestamps are taken; a network stream has a clock of its own."""
 
     def __init__(self, address: Address, clock: Clock) -> None:
         """Connect and decode the first picture. Raises StreamLostError where that fails, SourceError where it never
@@ -37,7 +36,8 @@ class PyAvStream:
         import av.error
 
         self._clock, self._errors = clock, (av.error.FFmpegError, OSError)
-        self._origin_ns: int | None = 0 if address.kind == "v4l2" else None
+        self._host_time = None if address.kind == "v4l2" else HostTime()
+        self._decoded: deque[Frame] = deque()
         try:
             self._container = _opened(av, address)
         except av.error.FFmpegError as error:
@@ -46,40 +46,50 @@ class PyAvStream:
             self._container.close()
             uri = without_password(address.uri)
             raise SourceError(f"source {uri!r} has no picture in it, only other streams; give a camera's")
-        self._frames: Iterator[Any] = self._container.decode(video=0)
-        self._first: Frame | None = None
+        self._video = self._container.streams.video[0]
+        self._packets: Iterator[Any] = self._container.demux()  # of all streams: also where only the others go on
         try:
-            self._first = self._decoded()
+            self._decode(_CONNECT_S)
         except StreamLostError:
             self.close()
             raise
 
     def next(self) -> Frame:
         """See Stream."""
-        if self._first is not None:
-            frame, self._first = self._first, None
-            return frame
-        return self._decoded()
+        if not self._decoded:
+            self._decode(_PATIENCE_S)
+        return self._decoded.popleft()
 
     def close(self) -> None:
         """See Stream."""
         self._container.close()
 
-    def _decoded(self) -> Frame:
+    def _decode(self, patience_s: float) -> None:
+        """Read until there is a picture: packets may come that hold none, or of which none can be made."""
+        until_ns = self._clock.monotonic_ns() + round(patience_s * NS_PER_S)
         try:
-            frame = next(self._frames)
-        except StopIteration:
-            raise StreamLostError("the stream ended") from None
+            for packet in self._packets:
+                if packet.stream.index == self._video.index:
+                    self._decoded.extend(self._frame(picture) for picture in packet.decode())
+                if self._decoded:
+                    return
+                if self._clock.monotonic_ns() >= until_ns:
+                    raise StreamLostError(f"no picture for {patience_s:g} s")
         except self._errors as error:
             raise StreamLostError(f"{error.strerror or error}") from error
+        raise StreamLostError("the stream ended")
+
+    def _frame(self, picture: Any) -> Frame:
         now_ns = self._clock.monotonic_ns()
-        told_ns = None if frame.pts is None else int(frame.pts * frame.time_base * NS_PER_S)
-        if told_ns is None:
-            moment_ns = now_ns
-        else:
-            self._origin_ns = now_ns - told_ns if self._origin_ns is None else min(self._origin_ns, now_ns - told_ns)
-            moment_ns = self._origin_ns + told_ns
-        return Frame(np.ascontiguousarray(frame.to_ndarray(format="bgr24")), moment_ns)
+        if picture.pts is None:
+            return Frame(_pixels(picture), now_ns)
+        told_ns = int(picture.pts * picture.time_base * NS_PER_S)
+        moment_ns = min(told_ns, now_ns) if self._host_time is None else self._host_time.moment_ns(told_ns, now_ns)
+        return Frame(_pixels(picture), moment_ns)
+
+
+def _pixels(picture: Any) -> Picture:
+    return np.ascontiguousarray(picture.to_ndarray(format="bgr24"))
 
 
 def _opened(av: Any, address: Address) -> av.container.InputContainer:

@@ -93,7 +93,8 @@ SINK = "video/x-raw,format=BGR ! appsink name=frames max-buffers=4 drop=false sy
         (
             'rtsp://host/a"b\\c',
             False,
-            'rtspsrc location="rtsp://host/a\\"b\\\\c" protocols=tcp latency=100 ! decodebin ! videoconvert',
+            'rtspsrc location="rtsp://host/a\\"b\\\\c" protocols=tcp latency=100 ! application/x-rtp,media=video '
+            "! decodebin ! videoconvert",
         ),
         (
             "videotest://?width=64&height=48",

@@ -17,11 +17,9 @@ import pytest
 from runtime import gstreamer
 from runtime.contracts.errors import SourceError
 from runtime.contracts.source import Capture, Missing, SourceRequest
-from runtime.contracts.units import NS_PER_S
 from runtime.sources.cameras.address import Library
 from runtime.sources.cameras.live import LiveSource
 from runtime.sources.cameras.open import open_source
-from runtime.sources.cameras.pyav import PyAvStream
 
 SERVER = Path(__file__).with_name("rtsp_server.py")
 
@@ -144,21 +142,6 @@ def test_a_network_camera_that_dies_is_missing_and_comes_back(server: Server, li
     after = captures(source, 5)
     assert after[0].sequence == item.sequence + 1
     assert after[0].t_source_ns > item.t_source_ns > first[-1].t_source_ns
-    source.close()
-
-
-def test_no_picture_of_a_network_camera_comes_before_its_light_also_where_the_first_one_came_late(
-    server: Server,
-) -> None:
-    source = opened(f"rtsp+pyav://127.0.0.1:{server.port}/road")
-    captures(source, 2)
-    stream = source._stream
-    assert isinstance(stream, PyAvStream)
-    assert stream._origin_ns is not None
-    stream._origin_ns += NS_PER_S
-    for _ in range(5):
-        [item] = captures(source, 1)
-        assert item.t_source_ns <= time.monotonic_ns()
     source.close()
 
 
