@@ -27,6 +27,8 @@ KEY_EVERY = 60  # pictures: a viewer that joins late, or lost one, sees again af
 OPENCV_COLOURS = (Colorspace.ITU601, ColorRange.MPEG)
 
 # Measured on a 960x540 road video: `superfast` takes 5 to 6 ms a picture, `veryfast` 8 to 9 for a fifth less data.
+# x264's adaptive quantiser stays on: without it a quarter less data is as like on the whole (PSNR, SSIM) there, but the
+# quiet half of the picture, road and shadow, is less so.
 _PRESET = "superfast"
 _X264 = f"keyint={KEY_EVERY}:min-keyint=1:scenecut=0:bframes=0:repeat-headers=1:annexb=1:threads=1"
 _CLOCK = Fraction(1, 1000)

@@ -14,6 +14,8 @@ DEFAULT_FRAME_RATE_HZ = 20.0
 """Of pictures that carry no time of their own. Another rate: `?frame_rate_hz=10` behind the path."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_URI = re.compile(r"://[^\s\"']+")
+_NAMED_PASSWORD = re.compile(r"((?:password|passwd|pass|pwd|token|secret)=)[^&;/]+", re.IGNORECASE)
 _MAX_FRAME_RATE_HZ = 1000.0
 
 
@@ -32,8 +34,12 @@ def scheme_of(uri: str) -> str | None:
 
 
 def without_password(text: str) -> str:
-    """A URI, or a text with one in it, as it may be recorded and shown: passwords do not belong into evidence."""
-    return re.sub(r"(?<=://)([^/@:\s]*):[^/\s]*@", r"\1:***@", text)
+    """A URI, or a text with one in it, as it may be recorded and shown: passwords do not belong into evidence.
+
+    Some cameras take theirs behind the host, as `?user=me&password=…` or `/user=me_password=…`.
+    """
+    text = re.sub(r"(?<=://)([^/@:\s]*):[^/\s]*@", r"\1:***@", text)
+    return _URI.sub(lambda uri: _NAMED_PASSWORD.sub(r"\1***", uri[0]), text)
 
 
 def located(uri: str) -> Location:

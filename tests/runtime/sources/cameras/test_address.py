@@ -60,6 +60,14 @@ def test_a_password_is_not_recorded() -> None:
     assert without_password('location="rtsp://a:b@c/d" ! x=f@g') == 'location="rtsp://a:***@c/d" ! x=f@g'
     assert without_password("rtsp://host:554/road") == "rtsp://host:554/road"
     assert without_password("v4l2:///dev/video0") == "v4l2:///dev/video0"
+    assert (
+        without_password("rtsp://host/live?user=me&Pwd=s3cret&channel=1")
+        == "rtsp://host/live?user=me&Pwd=***&channel=1"
+    )
+    assert without_password("rtsp://host/user=me_password=s3cret_channel=1.sdp") == "rtsp://host/user=me_password=***"
+    assert (
+        without_password("pass=quant location='rtsp://c/?token=a' x") == "pass=quant location='rtsp://c/?token=***' x"
+    )
 
 
 SINK = "video/x-raw,format=BGR ! appsink name=frames max-buffers=4 drop=false sync=false"
