@@ -115,9 +115,13 @@ class VehiclePort(Protocol):
         ...
 
     def state(self, t_source_ns: int) -> VehicleState:
-        """The state as known at `t_source_ns`; a live vehicle answers with its newest."""
+        """The state as known at `t_source_ns`; a live vehicle answers with its newest. Raises SourceError where nothing
+        may be decided upon what is known: the frame is dropped with the reason.
+        """
         ...
 
     def apply(self, command: Command) -> None:
-        """Take a command. Never called in shadow mode."""
+        """Take a command. Never called in shadow mode. Raises SightlineError where the vehicle cannot be given it: the
+        frame counts as late, with the reason.
+        """
         ...

@@ -61,7 +61,7 @@ class Driver:
         choice = self.policy.choose(capture.sequence, capture.t_source_ns, outputs, state, memory)
         late = self._late(delivery.t_capture_ns)
         if not late and self.vehicle.obeys:
-            self.vehicle.apply(Command(choice.decision_id, choice.t_source_ns, choice.control))
+            late = self._refused(Command(choice.decision_id, choice.t_source_ns, choice.control))
         t_command_ns = self.clock.monotonic_ns()
         hand_over.decided(
             capture,
@@ -73,6 +73,14 @@ class Driver:
             t_command_ns=t_command_ns,
         )
         return memory.unused(choice.memory) if late else choice.memory
+
+    def _refused(self, command: Command) -> str:
+        """Give the command, and tell why it could not be given: then it counts as late, for it was not used either."""
+        try:
+            self.vehicle.apply(command)
+        except SightlineError as error:
+            return f"not commanded: {error}"
+        return ""
 
     def _late(self, t_capture_ns: int) -> str:
         latency_ns = self.clock.monotonic_ns() - t_capture_ns

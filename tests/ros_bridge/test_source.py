@@ -163,6 +163,7 @@ def test_with_a_command_topic_commands_go_there() -> None:
     network.say("/odom", odometry(NS_PER_S, 3.0))
     assert source.vehicle is not None
     assert source.vehicle.obeys
+    source.vehicle.state(NS_PER_S)
     source.vehicle.apply(Command("drive/0", NS_PER_S, Control(0.25, 1.0)))
     [message] = network.sent["/cmd"]
     assert isinstance(message, AckermannDriveStamped)

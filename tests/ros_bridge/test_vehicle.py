@@ -93,7 +93,6 @@ def test_an_acceleration_becomes_the_speed_that_it_leads_to_and_its_magnitude(
     acceleration: float, speed: float, magnitude: float
 ) -> None:
     message = command_message(command(acceleration), at_speed(10.0), "base_link", 1.0)
-    assert message is not None
     assert message.header == Header(time_of(NS_PER_S), "base_link")
     assert (message.drive.speed, message.drive.acceleration) == (speed, magnitude)
     assert message.drive.steering_angle == 0.1
@@ -104,9 +103,9 @@ def test_a_speed_from_far_ahead_is_none_however_long_it_stays_the_newest() -> No
     states.take(at_speed(10.0, 3600 * NS_PER_S))
     states.take(at_speed(2.0, NS_PER_S))
     vehicle = RosVehicle(states, topic, frame_id="base_link", speed_horizon_s=1.0)
-    assert vehicle.state(NS_PER_S).speed_mps is None
-    vehicle.apply(command())
-    assert (topic.sent, vehicle.withheld) == ([], 1)
+    with pytest.raises(SourceError, match=r"speed is 3\.6e\+03 s newer than the picture"):
+        vehicle.state(NS_PER_S)
+    assert topic.sent == []
 
 
 def test_in_shadow_mode_nothing_is_commanded() -> None:
@@ -118,25 +117,47 @@ def test_in_shadow_mode_nothing_is_commanded() -> None:
         vehicle.apply(command())
 
 
-@pytest.mark.parametrize("speed", [None, (math.nan, NS_PER_S), (10.0, NS_PER_S * 2 // 5)])
-def test_without_a_fresh_finite_speed_no_command_goes_out(speed: tuple[float, int] | None) -> None:
+@pytest.mark.parametrize(
+    ("speed", "why"),
+    [
+        (None, "no topic has told the vehicle's speed yet"),
+        ((math.nan, NS_PER_S), "speed is told as nan"),
+        ((10.0, NS_PER_S * 2 // 5), r"speed is 0\.6 s older than the picture, and beyond 0\.5 s"),
+    ],
+)
+def test_without_a_fresh_finite_speed_nothing_is_decided_and_nothing_commanded(
+    speed: tuple[float, int] | None, why: str
+) -> None:
     states, topic = NewestState(), Topic()
     if speed is not None:
         states.take(at_speed(*speed))
     vehicle = RosVehicle(states, topic, frame_id="base_link", speed_horizon_s=1.0)
-    vehicle.apply(command())
-    assert (topic.sent, vehicle.sent, vehicle.withheld) == ([], 0, 1)
+    with pytest.raises(SourceError, match=why):
+        vehicle.state(NS_PER_S)
+    with pytest.raises(SourceError, match="speed"):
+        vehicle.apply(command())
+    assert (topic.sent, vehicle.sent) == ([], 0)
     states.take(at_speed(10.0, NS_PER_S * 3 // 2))
+    vehicle.state(2 * NS_PER_S)
     vehicle.apply(command(t_ns=2 * NS_PER_S))
-    assert (len(topic.sent), vehicle.sent, vehicle.withheld) == (1, 1, 1)
+    assert (len(topic.sent), vehicle.sent) == (1, 1)
 
 
-@pytest.mark.parametrize("obeys", [True, False])
-def test_a_vehicle_that_obeys_tells_no_stale_speed_so_that_nothing_is_decided_upon_it(obeys: bool) -> None:
+def test_what_is_sent_follows_from_the_speed_that_the_record_holds_whatever_has_come_meanwhile() -> None:
+    states, topic = NewestState(), Topic()
+    states.take(at_speed(10.0))
+    vehicle = RosVehicle(states, topic, frame_id="base_link", speed_horizon_s=1.0)
+    sampled = vehicle.state(NS_PER_S).speed_mps
+    assert sampled is not None
+    states.take(at_speed(math.nan, NS_PER_S + 1))
+    vehicle.apply(command(2.0))
+    [message] = topic.sent
+    assert isinstance(message, AckermannDriveStamped)
+    assert message.drive.speed == sampled.value + 2.0
+
+
+def test_a_shadow_drive_keeps_a_stale_speed_with_its_age() -> None:
     states = NewestState()
-    states.take(VehicleState(0, speed_mps=Reading(5.0, 0), steering_angle_rad=Reading(0.1, 0)))
-    vehicle = RosVehicle(states, Topic() if obeys else None, frame_id="base_link", speed_horizon_s=1.0)
-    assert vehicle.state(NS_PER_S // 2).speed_mps == Reading(5.0, 0)
-    stale = vehicle.state(NS_PER_S // 2 + 1)
-    assert (stale.speed_mps is None) == obeys, "a shadow drive keeps it, with its age"
-    assert stale.steering_angle_rad == Reading(0.1, 0)
+    states.take(at_speed(5.0, 0))
+    vehicle = RosVehicle(states, None, frame_id="base_link", speed_horizon_s=1.0)
+    assert vehicle.state(NS_PER_S).speed_mps == Reading(5.0, 0)

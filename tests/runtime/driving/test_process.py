@@ -18,10 +18,11 @@ import pytest
 from runtime.bus.link import LinkSender
 from runtime.contracts.clock import ClockDomain
 from runtime.contracts.config import DEFAULT_CONFIG, load_config
-from runtime.contracts.errors import SourceError
+from runtime.contracts.errors import LinkError, SourceError
 from runtime.contracts.messages import Event
 from runtime.contracts.source import Capture, Pacing, pacing_of
-from runtime.contracts.topics import EVENT
+from runtime.contracts.topics import EVENT, LEDGER
+from runtime.contracts.vehicle import Command, Reading, VehiclePort, VehicleState
 from runtime.driving import __main__ as driving
 from runtime.driving.progress import parse
 from runtime.record.drive import open_drive
@@ -51,11 +52,11 @@ class CallingSource:
     """Two captures; whoever asks for a third gets what a test does then."""
 
     uri = "calling://"
-    vehicle = None
     clock_domain: ClockDomain = "file"
     expected_captures: int | None = None
 
-    def __init__(self, third: Callable[[], None]) -> None:
+    def __init__(self, third: Callable[[], None], vehicle: VehiclePort | None = None) -> None:
+        self.vehicle = vehicle
         self._third, self._next = third, 0
 
     def read(self) -> Capture | None:
@@ -176,6 +177,40 @@ def test_a_parent_that_takes_nothing_more_does_not_hold_up_the_drive(tmp_path: P
     assert last is not None
     assert (last.phase, last.frames, last.sealed) == ("done", 5, True)
     assert open_drive(Path(plan.drive_dir)).ledger().decided == 5
+
+
+class RefusingVehicle:
+    """It obeys, and cannot be given its first command."""
+
+    obeys = True
+
+    def __init__(self) -> None:
+        self.asked: list[Command] = []
+
+    def state(self, t_source_ns: int) -> VehicleState:
+        return VehicleState(t_source_ns, speed_mps=Reading(5.0, t_source_ns))
+
+    def apply(self, command: Command) -> None:
+        self.asked.append(command)
+        if len(self.asked) == 1:
+            raise LinkError("the network took no command")
+
+
+def test_a_command_that_the_vehicle_cannot_be_given_counts_as_late_and_the_drive_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, vehicle = a_plan(tmp_path, "calling://", "lockstep"), RefusingVehicle()
+    monkeypatch.setattr(driving, "open_source", lambda _: CallingSource(lambda: None, vehicle))
+    with RecorderProcess(plan) as recorder:
+        progress = driving.DrivingProcess(plan).run()
+        assert recorder.end() == 0
+    assert (progress.phase, progress.decided, progress.late) == ("done", 1, 1)
+    lines = [message.decode() for message in open_drive(Path(plan.drive_dir)).messages(LEDGER)]
+    assert [(line.disposition, line.reason) for line in lines] == [
+        ("late", "not commanded: the network took no command"),
+        ("decided", ""),
+    ]
+    assert len(vehicle.asked) == 2
 
 
 def test_a_running_camera_is_driven_in_real_time_and_cannot_be_asked_to_wait() -> None:
