@@ -33,6 +33,7 @@ class Arrivals:
         self._pictures: deque[int] = deque()  # running numbers of the entries that hold one
         self._first = 0  # running number of the queue's first entry
         self._overrun = False
+        self._interrupted = False
         self._changed = threading.Condition()
 
     def put(self, received: Received) -> None:
@@ -52,16 +53,24 @@ class Arrivals:
             self._changed.notify()
 
     def take(self, timeout_s: float) -> Arrival | None:
-        """The oldest; None where none came in time. Raises SourceError where so many came that some were forgotten."""
+        """The oldest; None where none came in time, or nobody wants one any more. Raises SourceError where so many came
+        that some were forgotten.
+        """
         with self._changed:
             if self._overrun:
                 raise SourceError(f"{MAX_WAITING} pictures came and nobody read them; the decision hangs")
-            if not self._changed.wait_for(lambda: self._queue, timeout_s):
+            if not self._changed.wait_for(lambda: self._queue or self._interrupted, timeout_s) or self._interrupted:
                 return None
             if self._pictures and self._pictures[0] == self._first:
                 self._pictures.popleft()
             self._first += 1
             return self._queue.popleft()
+
+    def interrupt(self) -> None:
+        """Nobody wants one any more: whoever waits gets None, and so does everybody after. From any thread."""
+        with self._changed:
+            self._interrupted = True
+            self._changed.notify()
 
     def _append(self, arrival: Arrival) -> None:
         if len(self._queue) >= MAX_WAITING:

@@ -52,6 +52,7 @@ class RosSource:
         self._arrivals = Arrivals()
         self._placing = Placing(request.cameras[0], address.topic, address.stamp)
         self._due: deque[Capture | Missing] = deque()
+        self._ended = False  # interrupted, or closed
         self._closed = False
 
     @classmethod
@@ -113,14 +114,15 @@ class RosSource:
         return self._vehicle
 
     def read(self) -> Capture | Missing | None:
-        """The next picture; Missing where one came that is none, was lost, or has an impossible time.
+        """The next picture; Missing where one came that is none, was lost, or has an impossible time. None once it is
+        interrupted or closed.
 
         Raises SourceError where the camera is silent for the address's timeout, or its clock began anew.
         """
-        if self._closed:
-            return None
         while not self._due:
-            arrival = self._arrivals.take(self._address.timeout_s)
+            arrival = None if self._ended else self._arrivals.take(self._address.timeout_s)
+            if self._ended:
+                return None
             if arrival is None:
                 raise SourceError(
                     f"{self._address.topic} was silent for {self._address.timeout_s:g} s; is its publisher alive? "
@@ -128,6 +130,11 @@ class RosSource:
                 )
             self._due.extend(self._placing.place(arrival))
         return self._due.popleft()
+
+    def interrupt(self) -> None:
+        """See Interruptible: a silent camera is not waited for."""
+        self._ended = True
+        self._arrivals.interrupt()
 
     def close(self) -> None:
         """Leave the network, and tell on standard error what was refused of the vehicle's messages: the ledger knows
@@ -139,6 +146,7 @@ class RosSource:
                 f"{self._uri}: {states.refused} messages of the vehicle were refused, the last since {states.refusal}\n"
             )
         self._closed = True
+        self.interrupt()
         self._transport.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -24,7 +25,7 @@ from ros_bridge.messages import (
 from ros_bridge.source import RosSource
 from ros_bridge.transport import COMMAND, SENSOR_DATA
 from runtime.contracts.errors import SourceError
-from runtime.contracts.source import Capture, Missing, SourceRequest, pacing_of
+from runtime.contracts.source import Capture, Interruptible, Missing, SourceRequest, pacing_of
 from runtime.contracts.units import NS_PER_S
 from runtime.contracts.vehicle import Command, Control
 from tests.ros_bridge.network import T_RECEIVED_NS, Network
@@ -250,6 +251,20 @@ def test_a_silent_camera_ends_the_drive_and_a_closed_one_gives_nothing() -> None
     source.close()
     assert source.read() is None
     assert network.closed
+
+
+def test_whoever_stops_a_drive_does_not_wait_for_a_silent_camera() -> None:
+    network = camera()
+    source = opened(network, "ros2://camera/image_raw?timeout_s=3600")
+    assert isinstance(source, Interruptible)
+    told: list[Capture | Missing | None] = []
+    reader = threading.Thread(target=lambda: told.append(source.read()), daemon=True)
+    reader.start()
+    source.interrupt()
+    reader.join(20)
+    assert told == [None]
+    network.say(CAMERA, image(NS_PER_S))
+    assert source.read() is None
 
 
 def test_refused_messages_of_the_vehicle_are_counted_and_told_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
