@@ -67,12 +67,12 @@ def run(args: argparse.Namespace) -> int:
 def _viewed(plan: RunPlan) -> ViewedRun:
     from runtime.bus.publisher import Subscriber
     from runtime.bus.viewed import ViewedRun
+    from runtime.supervise.running import is_over
 
     def listen(topics: Iterable[str], queue: int) -> Subscriber:
         return Subscriber((plan.viewers, plan.pictures), topics, queue, plan.credentials("marker"))
 
-    folder = Path(plan.run_dir)
-    return ViewedRun(plan.drive_id, plan.source_uri, plan.model_path, listen, lambda: not folder.exists())
+    return ViewedRun(plan.drive_id, plan.source_uri, plan.model_path, listen, lambda: is_over(plan))
 
 
 def _plan(wanted: Path | None, wait_s: float) -> RunPlan:

@@ -50,6 +50,13 @@ def find_run(wanted: Path | None) -> RunPlan:
     raise LinkError(f"{_words(there)}" + ("; name one of them: --run DRIVE" if there else ""))
 
 
+def is_over(plan: RunPlan) -> bool:
+    """Whether a run has ended: in order, which takes its folder away, or killed with all its processes, which leaves
+    it. A killed run whose recorder still seals is not over yet.
+    """
+    return not Path(plan.run_dir).exists() or not _is_written(Path(plan.drive_dir))
+
+
 def _words(there: list[RunPlan]) -> str:
     if not there:
         return "no run of this user is under way on this machine; start one with `sightline run`"

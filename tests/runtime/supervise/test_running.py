@@ -14,7 +14,7 @@ from runtime.contracts.config import RecordConfig
 from runtime.contracts.errors import LinkError
 from runtime.record.lock import shared
 from runtime.supervise.plan import PLAN_NAME, RunPlan, write_plan
-from runtime.supervise.running import find_run, runs
+from runtime.supervise.running import find_run, is_over, runs
 from tests.runtime.record.recording import a_plan
 
 
@@ -82,3 +82,14 @@ def test_of_several_none_is_guessed_and_all_are_named(plans: list[RunPlan]) -> N
 def test_a_run_that_is_not_there_is_said(plans: list[RunPlan], tmp_path: Path) -> None:
     with pytest.raises(LinkError, match="records into"):
         find_run(tmp_path / "three")
+
+
+def test_a_run_is_over_when_its_folder_is_gone_and_when_nobody_writes_its_drive(tmp_path: Path) -> None:
+    plan = a_plan(tmp_path / "drive", RecordConfig())
+    write_plan(plan)
+    with shared(Path(plan.drive_dir)):
+        assert not is_over(plan)
+    assert is_over(plan), "all its processes were killed, and the folder was left"
+    with shared(Path(plan.drive_dir)):
+        shutil.rmtree(plan.run_dir)
+        assert is_over(plan)
