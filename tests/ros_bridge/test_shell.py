@@ -37,6 +37,8 @@ class Ros:
     nodes: list[Any] = field(default_factory=list)
     inits: list[dict[str, Any]] = field(default_factory=list)
     now_ns: int = 0
+    namespace: str = "/"  # of every node, from the outside
+    mistakes: list[str] = field(default_factory=list)
 
 
 class Node:
@@ -69,6 +71,9 @@ class Node:
     def get_clock(self) -> Any:
         return SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=self.ros.now_ns))
 
+    def get_namespace(self) -> str:
+        return self.ros.namespace
+
     def declare_parameter(self, name: str, value: Any) -> Any:
         self.parameters.setdefault(name, value)
         return self.get_parameter(name)
@@ -81,19 +86,24 @@ class Node:
 
 
 class Executor:
-    """Spins until it is shut down."""
+    """Waits for work that never comes. What it waits on is gone with its shutdown, and with its node."""
 
     def __init__(self) -> None:
-        self.over = threading.Event()
+        self.inside = threading.Lock()
+        self.nodes: list[Node] = []
 
     def add_node(self, node: Node) -> bool:
+        self.nodes.append(node)
         return True
 
-    def spin(self) -> None:
-        self.over.wait()
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        with self.inside:
+            threading.Event().wait(timeout_sec)
+            self.nodes[0].ros.mistakes += ["a node went while it was waited on" for one in self.nodes if not one.alive]
 
     def shutdown(self, timeout_sec: float | None = None) -> bool:
-        self.over.set()
+        if self.inside.locked():
+            self.nodes[0].ros.mistakes.append("the executor was ended under its thread")
         return True
 
 
@@ -110,8 +120,10 @@ def ros(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ros]:
     """rclpy and the packages of messages, stood in for."""
     world = Ros()
 
-    def init(*, args: list[str] | None = None, signal_handler_options: Any = None) -> None:
-        world.inits.append({"args": args, "signal_handler_options": signal_handler_options})
+    def init(
+        *, args: list[str] | None = None, domain_id: int | None = None, signal_handler_options: Any = None
+    ) -> None:
+        world.inits.append({"args": args, "domain_id": domain_id, "signal_handler_options": signal_handler_options})
 
     modules: dict[str, dict[str, Any]] = {
         "rclpy": {
@@ -139,6 +151,7 @@ def ros(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ros]:
         monkeypatch.setitem(sys.modules, name, module)
     yield world
     sys.modules.pop(SHELL, None)
+    assert world.mistakes == []
 
 
 @pytest.fixture
@@ -185,7 +198,18 @@ def test_a_topics_quality_is_told_in_rclpys_words(ros: Ros, shell: Any, quality:
 
 def test_it_leaves_the_processs_signal_handlers_alone(ros: Ros, shell: Any) -> None:
     shell.RclpyTransport("node").close()
-    assert ros.inits == [{"args": None, "signal_handler_options": "no handlers"}]
+    assert ros.inits == [{"args": None, "domain_id": None, "signal_handler_options": "no handlers"}]
+
+
+def test_the_domain_that_is_asked_for_is_the_one_that_is_joined(ros: Ros, shell: Any) -> None:
+    ros.types = {"/camera": [Image.ROS_TYPE]}
+    shell.open_source(SourceRequest("rclpy://camera?domain=7", ("front",), None)).close()
+    assert ros.inits[-1]["domain_id"] == 7
+
+
+def test_the_bridge_joins_the_domain_that_it_is_told(ros: Ros, shell: Any, tmp_path: Path) -> None:
+    shell.bridge(ended_run(tmp_path), BridgeOptions(domain=9), lambda: True)
+    assert ros.inits[-1]["domain_id"] == 9
 
 
 def test_rclpy_uris_are_sources(ros: Ros, shell: Any) -> None:
@@ -203,9 +227,7 @@ def test_rclpy_uris_are_sources(ros: Ros, shell: Any) -> None:
 
 def test_the_bridge_runs_over_rclpy_until_the_run_is_over(ros: Ros, shell: Any, tmp_path: Path) -> None:
     ros.now_ns = 7_000_000_000
-    silence = SimpleNamespace(malformed=0, receive=lambda timeout_ms: None, close=lambda: None)
-    run = ViewedRun("drive-1", "rclpy://camera", tmp_path / "none.onnx", lambda topics, queue: silence, lambda: True)
-    report = shell.bridge(run, BridgeOptions(sim_time=True), lambda: False)
+    report = shell.bridge(ended_run(tmp_path), BridgeOptions(sim_time=True), lambda: False)
     assert report.published == {"drive": 1, "diagnostics": 1}
     assert ros.nodes[-1].parameters["use_sim_time"] is True
     assert not ros.nodes[-1].alive
@@ -235,6 +257,23 @@ def test_the_node_hands_its_parameters_to_the_verb(ros: Ros, shell: Any, monkeyp
     parser_of("bridge").parse_args(arguments[1:])
 
 
+def test_the_nodes_topics_lie_in_its_namespace_unless_their_space_is_a_full_name(
+    ros: Ros, shell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def command() -> int:
+        told.append(sys.argv[sys.argv.index("--namespace") + 1])
+        return 0
+
+    monkeypatch.setattr("sightline.main", command)
+    for namespace, space in (("/", "sightline"), ("/car1", "sightline"), ("/car1", "/sightline"), ("/fleet/car1", "")):
+        ros.namespace, ros.given = namespace, {"space": space}
+        monkeypatch.setattr(sys, "argv", ["bridge"])
+        shell.main()
+    assert told == ["sightline", "car1/sightline", "sightline", "fleet/car1"]
+
+
 def test_a_package_of_messages_that_is_not_installed_is_named(
     ros: Ros, shell: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,6 +290,12 @@ def test_the_parameters_file_names_the_nodes_parameters() -> None:
     text = (folder / "node" / "rclpy_shell.py").read_text(encoding="utf-8")
     assert told.pop("use_sim_time") is False
     assert all(f'"{name}": {value!r}'.replace("'", '"') in text for name, value in told.items())
+
+
+def ended_run(folder: Path) -> ViewedRun:
+    """A run that says nothing and is over."""
+    silence = SimpleNamespace(malformed=0, receive=lambda timeout_ms: None, close=lambda: None)
+    return ViewedRun("drive-1", "rclpy://camera", folder / "none.onnx", lambda topics, queue: silence, lambda: True)
 
 
 def _decoded(ros: Ros, topic: str) -> Any:

@@ -34,17 +34,23 @@ from runtime.contracts.source import SourceRequest
 PARAMETERS: dict[str, Any] = {"run": "", "wait_s": 60.0, "space": "sightline", "frame_id": ""}
 """The node's parameters and their defaults; `use_sim_time` is every node's."""
 
+_IDLE_S = 0.1  # how long the receiving thread may sleep beyond `close`
+_HANG_S = 2.0
+
 
 def main() -> int:
-    """The node: read its parameters, and do what `sightline bridge --over rclpy` does."""
+    """The node: read its parameters, and do what `sightline bridge --over rclpy` does. A `space` without a slash before
+    it lies in the node's namespace, as every relative name of ROS does.
+    """
     import sightline
 
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     asking = rclpy.create_node("sightline_bridge")
     told = {name: asking.declare_parameter(name, default).value for name, default in PARAMETERS.items()}
     sim_time = bool(asking.get_parameter("use_sim_time").value)
+    space = told["space"] if told["space"].startswith("/") else f"{asking.get_namespace()}/{told['space']}"
     asking.destroy_node()
-    arguments = ["bridge", "--over", "rclpy", "--wait-s", str(told["wait_s"]), "--namespace", told["space"]]
+    arguments = ["bridge", "--over", "rclpy", "--wait-s", str(told["wait_s"]), "--namespace", space.strip("/")]
     arguments += ["--run", told["run"]] if told["run"] else []
     arguments += ["--frame-id", told["frame_id"]] if told["frame_id"] else []
     arguments += ["--sim-time"] if sim_time else []
@@ -54,7 +60,8 @@ def main() -> int:
 
 def bridge(run: ViewedRun, options: BridgeOptions, stopped: Callable[[], bool]) -> BridgeReport:
     """See the entry points `sightline.bridges`. Raises LinkError where ROS cannot be reached."""
-    one = Bridge(run, options, RclpyTransport("sightline_bridge", sim_time=options.sim_time), SystemClock())
+    transport = RclpyTransport("sightline_bridge", options.domain, sim_time=options.sim_time)
+    one = Bridge(run, options, transport, SystemClock())
     try:
         return one.serve(lambda: stopped() or not rclpy.ok())
     finally:
@@ -64,28 +71,34 @@ def bridge(run: ViewedRun, options: BridgeOptions, stopped: Callable[[], bool]) 
 def open_source(request: SourceRequest) -> RosSource:
     """See the entry points `sightline.sources`: `rclpy://TOPIC`, with the options of `ros2://`."""
     address = parse_address(request.uri)
-    return RosSource.opened(request, address, RclpyTransport("sightline_drive"), SystemClock(), time.sleep)
+    transport = RclpyTransport("sightline_drive", address.domain)
+    return RosSource.opened(request, address, transport, SystemClock(), time.sleep)
 
 
 class RclpyTransport:
     """See `ros_bridge.transport.Transport`. A node of its own with its own thread; it touches no signal handler.
 
+    Args:
+        name: of the node.
+        domain: None: as the environment says, or as ROS was begun with in this process.
+        sim_time: `now_ns` follows /clock.
+
     Raises LinkError where rclpy does not start.
     """
 
-    def __init__(self, name: str, *, sim_time: bool = False) -> None:
+    def __init__(self, name: str, domain: int | None = None, *, sim_time: bool = False) -> None:
         try:
             if not rclpy.ok():
-                rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+                rclpy.init(domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
             overrides = [Parameter("use_sim_time", value=True)] if sim_time else []
             self._node = rclpy.create_node(name, parameter_overrides=overrides)
         except Exception as error:  # rclpy has exceptions of its own for each step
             raise LinkError(f"the node {name} cannot be made: {error}; is ROS set up in this shell?") from error
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._spin, name="rclpy", daemon=True)
         self._thread.start()
-        self._closed = False
 
     def subscribe(
         self, topic: str, kind: type[M], quality: Quality, on_received: Callable[[Received], None], max_bytes: int
@@ -114,16 +127,20 @@ class RclpyTransport:
         return int(self._node.get_clock().now().nanoseconds)
 
     def close(self) -> None:
-        """See Transport."""
-        if self._closed:
+        """See Transport. The executor is ended only once its thread is out of it: it takes away what that waits on."""
+        if self._closed.is_set():
             return
-        self._closed = True
-        self._executor.shutdown(timeout_sec=2.0)
+        self._closed.set()
+        self._thread.join(_HANG_S)
+        if self._thread.is_alive():  # in a callback that hangs: what it uses stays
+            return
+        self._executor.shutdown()
         self._node.destroy_node()
 
     def _spin(self) -> None:
         try:
-            self._executor.spin()
+            while not self._closed.is_set():
+                self._executor.spin_once(timeout_sec=_IDLE_S)
         except ExternalShutdownException:  # somebody ended ROS in this process
             return
 
