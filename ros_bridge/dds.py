@@ -25,6 +25,7 @@ from cyclonedds.util import duration
 from ros_bridge import cdr
 from ros_bridge.dds_types import carrying, dds_type, ros_type
 from ros_bridge.messages import Clock, M, Message
+from ros_bridge.reach import reach_of
 from ros_bridge.transport import Publication, Quality, Received
 from runtime.contracts.errors import LinkError, SourceError
 
@@ -203,11 +204,13 @@ class _Outbound:
 
 
 def _configure(domain: int) -> None:
-    """Our settings of a domain, and then the environment's, which come last and win. Once in a process."""
+    """Our settings of a domain, then ROS's and cyclonedds's own of the environment: what comes last wins. Once in a
+    process.
+    """
     with _CONFIGURING:
         if domain not in _DOMAINS:
-            given = os.environ.get("CYCLONEDDS_URI", "")
-            _DOMAINS[domain] = Domain(domain, ",".join(filter(None, (_OURS, given))))
+            told = (_OURS, reach_of(os.environ), os.environ.get("CYCLONEDDS_URI", ""))
+            _DOMAINS[domain] = Domain(domain, ",".join(filter(None, told)))
 
 
 def dds_topic_name(topic: str) -> str:

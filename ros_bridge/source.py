@@ -191,5 +191,6 @@ class _Discovery:
             return f"source {address.uri!r}: {topic} is published as {', '.join(published)}; one of {either} is wanted"
         return (
             f"source {address.uri!r}: nobody publishes {topic} on domain {address.domain} "
-            f"(waited {address.timeout_s:g} s for {either}); check the topic, ROS_DOMAIN_ID and the network"
+            f"(waited {address.timeout_s:g} s for {either}); check the topic and the network, and that "
+            "ROS_DOMAIN_ID, ROS_LOCALHOST_ONLY and ROS_AUTOMATIC_DISCOVERY_RANGE are here as the nodes have them"
         )

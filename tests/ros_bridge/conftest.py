@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from ros_bridge.reach import VARIABLES
+
 LOOPBACK = (
     '<CycloneDDS><Domain><General><Interfaces><NetworkInterface name="lo" multicast="false"/></Interfaces></General>'
     "<Discovery><ParticipantIndex>auto</ParticipantIndex><MaxAutoParticipantIndex>60</MaxAutoParticipantIndex>"
@@ -16,13 +18,11 @@ LOOPBACK = (
 
 @pytest.fixture(scope="session", autouse=True)
 def _dds_stays_on_this_machine() -> Iterator[None]:
-    before = os.environ.get("CYCLONEDDS_URI")
-    os.environ["CYCLONEDDS_URI"] = LOOPBACK
-    yield
-    if before is None:
-        del os.environ["CYCLONEDDS_URI"]
-    else:
-        os.environ["CYCLONEDDS_URI"] = before
+    with pytest.MonkeyPatch.context() as patched:
+        for name in VARIABLES:
+            patched.delenv(name, raising=False)
+        patched.setenv("CYCLONEDDS_URI", LOOPBACK)
+        yield
 
 
 @pytest.fixture
