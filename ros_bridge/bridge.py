@@ -112,7 +112,10 @@ class Bridge:
         now_ns = self._clock.monotonic_ns()
         if now_ns >= self._due_ns:
             self._due_ns = now_ns + _EVERY_NS
-            self._diagnose(now_ns)
+            try:
+                self._diagnose(now_ns)
+            except SightlineError:
+                self.refused += 1
         return message is not None
 
     def report(self) -> BridgeReport:

@@ -21,12 +21,13 @@ from runtime.bus.viewed import BridgeOptions, ViewedRun
 from runtime.contracts import messages, topics
 from runtime.contracts.clock import SystemClock, tie
 from runtime.contracts.config import packaged
+from runtime.contracts.errors import LinkError
 from runtime.contracts.incident import Trigger
 from runtime.contracts.link import Payload
 from runtime.contracts.model import read_manifest
 from runtime.contracts.topics import Topic
 from runtime.contracts.vehicle import Control
-from tests.ros_bridge.network import Network
+from tests.ros_bridge.network import Network, Publication
 
 MODEL = packaged("concepts.onnx") or Path()
 T_NS = 5_000_000_000
@@ -174,6 +175,17 @@ def test_what_cannot_be_given_on_is_counted_and_the_bridge_goes_on(bench: Bench)
     report = bench.bridge.report()
     assert (report.refused, report.malformed) == (1, 0)
     assert "overlay" not in report.published
+
+
+def test_a_network_that_refuses_what_it_is_given_ends_no_bridge(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_self: object, _message: object) -> None:
+        raise LinkError("the network takes nothing")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Publication, "publish", refuse)
+        bench.bridge.step(0)
+    assert bench.bridge.refused == 1, "its diagnostics were due"
+    bench.connect()
 
 
 def test_it_ends_when_the_run_is_over_or_it_is_stopped(bench: Bench) -> None:

@@ -40,6 +40,9 @@ class Ros:
     namespace: str = "/"  # of every node, from the outside
     mistakes: list[str] = field(default_factory=list)
 
+    class WrongNameError(Exception):
+        """rclpy.exceptions.NameValidationException."""
+
 
 class Node:
     """What the shell uses of rclpy.node.Node, with its signatures."""
@@ -57,10 +60,14 @@ class Node:
         self.ros.listeners[topic].append((msg_type, callback))
 
     def create_publisher(self, msg_type: type, topic: str, qos_profile: Any) -> Any:
+        if " " in topic:
+            raise self.ros.WrongNameError(topic)
         self.ros.profiles[topic] = qos_profile
 
         def publish(message: bytes) -> None:
             assert type(message) is bytes, "rclpy takes a message or bytes"
+            if not self.alive:
+                raise RuntimeError("publisher's context is invalid")
             self.ros.published[topic].append(message)
 
         return SimpleNamespace(publish=publish, get_subscription_count=lambda: len(self.ros.listeners[topic]))
@@ -132,6 +139,7 @@ def ros(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ros]:
             "create_node": lambda name, *, parameter_overrides=(): Node(world, name, list(parameter_overrides)),
         },
         "rclpy.executors": {"SingleThreadedExecutor": Executor, "ExternalShutdownException": KeyError},
+        "rclpy.exceptions": {"NameValidationException": Ros.WrongNameError},
         "rclpy.parameter": {"Parameter": lambda name, value: SimpleNamespace(name=name, value=value)},
         "rclpy.qos": {
             "QoSProfile": dict,
@@ -178,9 +186,13 @@ def test_messages_cross_as_bytes_and_are_refused_as_over_dds(ros: Ros, shell: An
     assert out.listeners() == 1
     with pytest.raises(LinkError, match="carries std_msgs/msg/String"):
         out.publish(Header())
+    with pytest.raises(LinkError, match="/my car cannot be published"):
+        transport.advertise("/my car", String, SENSOR_DATA)
     transport.close()
     transport.close()
     assert not ros.nodes[0].alive
+    with pytest.raises(LinkError, match="ROS did not take a std_msgs/msg/String: publisher's context is invalid"):
+        out.publish(String("too late"))
 
 
 @pytest.mark.parametrize("quality", [SENSOR_DATA, COMMAND, STATIC, EVENTS])

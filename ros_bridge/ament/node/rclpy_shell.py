@@ -10,11 +10,13 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 import rclpy
+from rclpy.exceptions import NameValidationException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -112,15 +114,18 @@ class RclpyTransport:
             except SourceError as error:
                 on_received(Received(None, str(error), now_ns))
 
-        self._node.create_subscription(message_class(kind), topic, take, profile_of(quality), raw=True)
+        with _told(f"{topic} cannot be listened to"):
+            self._node.create_subscription(message_class(kind), topic, take, profile_of(quality), raw=True)
 
     def advertise(self, topic: str, kind: type[Message], quality: Quality) -> Publication:
         """See Transport."""
-        return _Outbound(self._node.create_publisher(message_class(kind), topic, profile_of(quality)), kind)
+        with _told(f"{topic} cannot be published"):
+            return _Outbound(self._node.create_publisher(message_class(kind), topic, profile_of(quality)), kind)
 
     def publishers(self, topic: str) -> tuple[str, ...]:
         """See Transport."""
-        return tuple(sorted({one.topic_type for one in self._node.get_publishers_info_by_topic(topic)}))
+        with _told(f"who publishes {topic} cannot be found out"):
+            return tuple(sorted({one.topic_type for one in self._node.get_publishers_info_by_topic(topic)}))
 
     def now_ns(self) -> int:
         """See Transport."""
@@ -157,7 +162,17 @@ class _Outbound:
     def publish(self, message: Message) -> None:
         if not isinstance(message, self._kind):
             raise LinkError(f"this topic carries {self._kind.ROS_TYPE}, and was given {type(message).__name__}")
-        self._publisher.publish(cdr.encode(message))
+        with _told(f"ROS did not take a {self._kind.ROS_TYPE}"):
+            self._publisher.publish(cdr.encode(message))
+
+
+@contextmanager
+def _told(problem: str) -> Iterator[None]:
+    """What rclpy raises, as LinkError: what comes from its C++ is a RuntimeError, and wrong names have their own."""
+    try:
+        yield
+    except (RuntimeError, NameValidationException) as error:
+        raise LinkError(f"{problem}: {error}") from error
 
 
 def message_class(kind: type[Message]) -> Any:
