@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -153,7 +154,12 @@ def _account(ears: Ears) -> dict[str, Any]:
         for name, values in ears.latencies_ms.items()
         if len(values) > 1
     }
-    return {"heard": dict(ears.counts), "latency_ms": latencies, "refused": dict(ears.refused)}
+    return {
+        "heard": dict(ears.counts),
+        "latency_ms": latencies,
+        "refused": dict(ears.refused),
+        "last_command": None if ears.newest is None else asdict(ears.newest),
+    }
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ _NUMBERS = {  # key: least, most
     "timeout_s": (0.1, 3600.0),
     "max_mib": (1.0, 1024.0),
     "speed_horizon_s": (0.05, 10.0),
+    "stop_mps2": (0.1, 20.0),
 }
 _KEYS = ("state", "command", "stamp", "frame_id", *_NUMBERS)
 
@@ -28,6 +29,7 @@ class Address:
     `states` are topics that tell of the vehicle; without one its speed is assumed. `command` is where commands go;
     without it the drive is a shadow drive and nothing is commanded. `stamp`: whether a message's time is its own or
     that of its arrival. `speed_horizon_s`: see `ros_bridge.vehicle.command_message`.
+    `stop_mps2`: the deceleration at which the vehicle is ordered to stand when the drive ends; None: no such order.
     """
 
     uri: str
@@ -40,6 +42,7 @@ class Address:
     timeout_s: float = 10.0
     max_bytes: int = 64 * 2**20
     speed_horizon_s: float = 1.0
+    stop_mps2: float | None = None
 
 
 def parse_address(uri: str) -> Address:
@@ -64,6 +67,10 @@ def parse_address(uri: str) -> Address:
     command = _topic(given["command"], uri, "command") if "command" in given else None
     if command is not None and not states:
         raise SourceError(f"source {uri!r} commands {command}, and no state= tells the speed; add state=/odom")
+    if "stop_mps2" in given and command is None:
+        raise SourceError(
+            f"source {uri!r} commands nothing, and so no stop either; leave out stop_mps2, or add command="
+        )
     return Address(
         uri=uri,
         topic=topic,
@@ -75,6 +82,7 @@ def parse_address(uri: str) -> Address:
         timeout_s=_number(given, "timeout_s", 10.0, uri),
         max_bytes=round(_number(given, "max_mib", 64.0, uri) * 2**20),
         speed_horizon_s=_number(given, "speed_horizon_s", 1.0, uri),
+        stop_mps2=_number(given, "stop_mps2", 0.0, uri) if "stop_mps2" in given else None,
     )
 
 

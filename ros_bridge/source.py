@@ -15,7 +15,7 @@ from ros_bridge.states import STATE_TYPES, NewestState, state_of
 from ros_bridge.transport import COMMAND, SENSOR_DATA, Received, Transport
 from ros_bridge.vehicle import RosVehicle
 from runtime.contracts.clock import Clock, ClockDomain, SystemClock
-from runtime.contracts.errors import SourceError
+from runtime.contracts.errors import LinkError, SourceError
 from runtime.contracts.source import Capture, Missing, SourceRequest
 from runtime.contracts.units import NS_PER_S
 from runtime.contracts.vehicle import VehicleState
@@ -88,7 +88,13 @@ class RosSource:
                 listen = _state_listener(states, address)
                 transport.subscribe(topic, state_kind, SENSOR_DATA, listen, _MAX_STATE_BYTES)
             commands = transport.advertise(address.command, AckermannDriveStamped, COMMAND) if address.command else None
-            vehicle = RosVehicle(states, commands, frame_id=address.frame_id, speed_horizon_s=address.speed_horizon_s)
+            vehicle = RosVehicle(
+                states,
+                commands,
+                frame_id=address.frame_id,
+                speed_horizon_s=address.speed_horizon_s,
+                stop_mps2=address.stop_mps2,
+            )
         source = cls(request, address, transport, vehicle)
         transport.subscribe(address.topic, kind, SENSOR_DATA, source._arrivals.put, address.max_bytes)
         return source
@@ -137,9 +143,14 @@ class RosSource:
         self._arrivals.interrupt()
 
     def close(self) -> None:
-        """Leave the network, and tell on standard error what was refused of the vehicle's messages: the ledger knows
-        pictures only. Idempotent.
+        """Have the vehicle stand, where that was asked for, and leave the network. What was refused of the vehicle's
+        messages is told on standard error: the ledger knows pictures only. Idempotent.
         """
+        if self._vehicle is not None:
+            try:
+                self._vehicle.stop()
+            except LinkError as error:
+                sys.stderr.write(f"{self._uri}: the vehicle could not be ordered to stand: {error}\n")
         states = self._vehicle.states if self._vehicle is not None else None
         if not self._closed and states is not None and states.refused:
             sys.stderr.write(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+from dataclasses import replace
 
 from ros_bridge.messages import AckermannDrive, AckermannDriveStamped, Header, time_of
 from ros_bridge.states import NewestState
@@ -18,14 +20,25 @@ class RosVehicle:
     """See VehiclePort. `commands` None: nothing is commanded, whoever asks for it."""
 
     def __init__(
-        self, states: NewestState, commands: Publication | None, *, frame_id: str, speed_horizon_s: float
+        self,
+        states: NewestState,
+        commands: Publication | None,
+        *,
+        frame_id: str,
+        speed_horizon_s: float,
+        stop_mps2: float | None = None,
     ) -> None:
+        """`stop_mps2`: see `stop`."""
         self.sent = 0
         self.states = states
         self._sampled = VehicleState(0)  # as it was told for the newest picture
         self._commands = commands
         self._frame_id = frame_id
         self._speed_horizon_s = speed_horizon_s
+        self._stop_mps2 = stop_mps2
+        self._last: AckermannDriveStamped | None = None  # that was sent
+        self._over = False
+        self._sending = threading.Lock()  # nothing is sent behind the stop
 
     @property
     def obeys(self) -> bool:
@@ -48,8 +61,25 @@ class RosVehicle:
         """
         if self._commands is None:
             raise SourceError(f"command {command.decision_id} was given in shadow mode, where nothing is commanded")
-        self._commands.publish(command_message(command, self._sampled, self._frame_id, self._speed_horizon_s))
-        self.sent += 1
+        message = command_message(command, self._sampled, self._frame_id, self._speed_horizon_s)
+        with self._sending:
+            if self._over:
+                raise SourceError("the drive was over before this command")
+            self._commands.publish(message)
+            self._last = message
+            self.sent += 1
+
+    def stop(self) -> bool:
+        """The last of all commands: to stand, at `stop_mps2`, the wheels as they were told last. Tells whether it was
+        sent: not where nothing was commanded before, nor where `stop_mps2` is None. Raises LinkError. Idempotent.
+        """
+        with self._sending:
+            first, self._over = not self._over, True
+            if not first or self._commands is None or self._last is None or self._stop_mps2 is None:
+                return False
+            drive = replace(self._last.drive, speed=0.0, acceleration=self._stop_mps2)
+            self._commands.publish(replace(self._last, drive=drive))
+            return True
 
 
 def command_message(

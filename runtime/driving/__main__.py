@@ -109,6 +109,7 @@ class DrivingProcess:
                 error = (
                     f"a defect ended the drive: {type(failure).__name__}: {failure}; report it with what stands above"
                 )
+            frames.stop()  # and the vehicle hears what its source has to say at the end, before the record is sealed
             if error:
                 hand_over.event("drive.failed", error, level=4)
             hand_over.health(now=True)

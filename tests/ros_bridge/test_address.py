@@ -18,10 +18,10 @@ def test_a_topic_alone_is_a_shadow_drive_without_a_vehicle(monkeypatch: pytest.M
 def test_every_option_is_taken() -> None:
     uri = (
         "ros2://front?state=/odom&state=steering&command=/cmd&stamp=received&frame_id=rear_axle"
-        "&domain=7&timeout_s=2.5&max_mib=8&speed_horizon_s=0.5"
+        "&domain=7&timeout_s=2.5&max_mib=8&speed_horizon_s=0.5&stop_mps2=2"
     )
     assert parse_address(uri) == Address(
-        uri, "/front", ("/odom", "/steering"), "/cmd", "received", "rear_axle", 7, 2.5, 8 * 2**20, 0.5
+        uri, "/front", ("/odom", "/steering"), "/cmd", "received", "rear_axle", 7, 2.5, 8 * 2**20, 0.5, 2.0
     )
 
 
@@ -40,6 +40,8 @@ def test_the_domain_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) 
         ("ros2://", "the topic is ''"),
         ("ros2://camera/9th", "which is no topic"),
         ("ros2://camera?command=/cmd", "no state= tells the speed"),
+        ("ros2://camera?state=/odom&stop_mps2=2", "commands nothing, and so no stop either"),
+        ("ros2://camera?state=/odom&command=/cmd&stop_mps2=0", "stop_mps2 is '0'; give a number from 0.1 to 20"),
         ("ros2://camera?speed=1", "unknown option 'speed'; known here: state, command"),
         ("ros2://camera?domain=1&domain=2", "gives 'domain' twice"),
         ("ros2://camera?domain=233", "domain is '233'; give a number from 0 to 232"),

@@ -51,14 +51,15 @@ def driven(tmp_path: Path, domain: int, options: str, *car: str) -> tuple[dict[s
     return told, given, Path(summary["drive"])
 
 
-def test_a_car_is_driven_over_dds_and_sees_why(tmp_path: Path, domain: int) -> None:
-    told, given, folder = driven(tmp_path, domain, "&state=/odom&command=/ackermann_cmd")
+def test_a_car_is_driven_over_dds_and_sees_why_and_is_stopped_at_the_end(tmp_path: Path, domain: int) -> None:
+    told, given, folder = driven(tmp_path, domain, "&state=/odom&command=/ackermann_cmd&stop_mps2=2")
     drive = open_drive(folder)
     lines = [message.decode() for message in drive.messages(LEDGER)]
     assert len(lines) == told["pictures"] == 20
     decided = [line for line in lines if line.disposition == "decided"]
     assert decided
-    assert told["heard"]["commands"] == len(decided), "one command for each decision that was in time"
+    assert told["heard"]["commands"] == len(decided) + 1, "one for each decision that was in time, and one to stand"
+    assert (told["last_command"]["speed"], told["last_command"]["acceleration"]) == (0.0, 2.0)
     assert told["heard"]["descriptions"] == 1
     assert told["heard"]["maps"] == given["published"]["attribution"] > 0
     assert told["heard"]["overlays"] == given["published"]["overlay"] > 0

@@ -156,6 +156,36 @@ def test_what_is_sent_follows_from_the_speed_that_the_record_holds_whatever_has_
     assert message.drive.speed == sampled.value + 2.0
 
 
+def test_the_last_command_of_all_is_to_stand_where_that_was_asked_for() -> None:
+    states, topic = NewestState(), Topic()
+    states.take(at_speed(10.0))
+    vehicle = RosVehicle(states, topic, frame_id="base_link", speed_horizon_s=1.0, stop_mps2=3.0)
+    vehicle.state(NS_PER_S)
+    vehicle.apply(command(steering_angle_rad=0.25))
+    assert [vehicle.stop(), vehicle.stop()] == [True, False]
+    with pytest.raises(SourceError, match="the drive was over"):
+        vehicle.apply(command())
+    commanded, last = topic.sent
+    assert last == AckermannDriveStamped(
+        Header(time_of(NS_PER_S), "base_link"), AckermannDrive(steering_angle=0.25, speed=0.0, acceleration=3.0)
+    )
+    assert commanded != last
+
+
+@pytest.mark.parametrize(("stop_mps2", "commanded"), [(None, True), (3.0, False)])
+def test_nobody_is_stopped_who_was_not_commanded_or_where_nobody_asked_for_it(
+    stop_mps2: float | None, commanded: bool
+) -> None:
+    states, topic = NewestState(), Topic()
+    states.take(at_speed(10.0))
+    vehicle = RosVehicle(states, topic, frame_id="base_link", speed_horizon_s=1.0, stop_mps2=stop_mps2)
+    if commanded:
+        vehicle.state(NS_PER_S)
+        vehicle.apply(command())
+    assert not vehicle.stop()
+    assert len(topic.sent) == commanded
+
+
 def test_a_shadow_drive_keeps_a_stale_speed_with_its_age() -> None:
     states = NewestState()
     states.take(at_speed(5.0, 0))
