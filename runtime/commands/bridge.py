@@ -67,12 +67,14 @@ def run(args: argparse.Namespace) -> int:
 def _viewed(plan: RunPlan) -> ViewedRun:
     from runtime.bus.publisher import Subscriber
     from runtime.bus.viewed import ViewedRun
+    from runtime.sources.location import without_password
     from runtime.supervise.running import is_over
 
     def listen(topics: Iterable[str], queue: int) -> Subscriber:
         return Subscriber((plan.viewers, plan.pictures), topics, queue, plan.credentials("marker"))
 
-    return ViewedRun(plan.drive_id, plan.source_uri, plan.model_path, listen, lambda: is_over(plan))
+    source_uri = without_password(plan.source_uri)  # bridges tell it to their world
+    return ViewedRun(plan.drive_id, source_uri, plan.model_path, listen, lambda: is_over(plan))
 
 
 def _plan(wanted: Path | None, wait_s: float) -> RunPlan:
