@@ -30,9 +30,9 @@ class Listener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ViewedRun:
-    """One run. `source_uri`: without a password. `model_path`: the drive's own copy, with its manifest. `listen` connects
-    to all that the run says, for topics that begin so, with a queue of so many messages. `is_over`: it has ended, in
-    order or not.
+    """One run. `source_uri`: without a password. `model_path`: the drive's own copy, with its manifest. `listen`
+    connects to all that the run says, for topics that begin so, with a queue of so many messages. `is_over`: it has
+    ended, in order or not.
     """
 
     drive_id: str
