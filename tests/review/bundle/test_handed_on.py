@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import stat
@@ -10,6 +11,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
@@ -24,6 +26,9 @@ from runtime.seal.keys import VehicleKey
 from tests.review.bundle.forging import Forger
 from tests.review.bundle.test_forged import changed
 from tests.review.verify.test_standalone import GUARD, REFUSED
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 Made = Callable[[Request], Path]
 PEOPLE = Request(from_s=0.5, to_s=1.5, without_people=True)
@@ -128,6 +133,66 @@ def test_a_zip_file_with_another_before_it_is_not_unpacked(tmp_path: Path) -> No
     last.write_bytes(first.read_bytes() + last.read_bytes())
     with pytest.raises(RecordError, match="before its files"), opened(last):
         pytest.fail("it was unpacked")
+
+
+def test_a_zip_file_in_which_another_tool_could_find_other_files_is_not_unpacked(made: Made, tmp_path: Path) -> None:
+    """Between the files, behind the list, or by another list: bytes that nobody verifies."""
+    bundle = made(PEOPLE)
+    path = tmp_path / "whole.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for one in sorted(bundle.rglob("*")):
+            archive.write(one, Path(bundle.name) / one.relative_to(bundle))
+        start = archive.start_dir
+    data = path.read_bytes()
+    with opened(path) as found:
+        assert found.is_bundle
+
+    def shifted(at: int) -> bytes:
+        """Bytes put in there, and the place of the list of files told anew."""
+        end = data[:at] + b"hidden" + data[at:]
+        return end[:-6] + (start + 6).to_bytes(4, "little") + end[-2:]
+
+    for odd in (shifted(start), data + b"hidden", data[:-2] + b"\x06\x00hidden"):
+        path.write_bytes(odd)
+        with pytest.raises(RecordError, match="bytes beside its files"), opened(path):
+            pytest.fail("it was unpacked")
+
+
+def test_a_zip_file_that_was_packed_anew_or_in_one_stream_is_as_good(made: Made, tmp_path: Path) -> None:
+    bundle = made(PEOPLE)
+    path = tmp_path / "streamed.zip"
+    with path.open("wb") as file, zipfile.ZipFile(_Stream(file), "w", zipfile.ZIP_DEFLATED) as archive:
+        for one in sorted(bundle.rglob("*")):
+            archive.write(one, one.relative_to(bundle))
+    with zipfile.ZipFile(path) as archive:
+        assert any(one.flag_bits & 8 for one in archive.infolist())
+    with opened(path) as found:
+        assert found.is_bundle
+
+
+class _Stream(io.RawIOBase):
+    """A file that cannot be gone back in."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        return self._file.write(data)
+
+
+def test_a_zip_file_that_holds_something_beside_its_bundle_is_not_taken_for_it(made: Made, tmp_path: Path) -> None:
+    bundle = made(PEOPLE)
+    path = tmp_path / "more.zip"
+    for name in ("a.txt", f"{bundle.name}-2/manifest.json", "other/segment-0000.mcap"):
+        with zipfile.ZipFile(path, "w") as archive:
+            for one in sorted(bundle.rglob("*")):
+                archive.write(one, Path(bundle.name) / one.relative_to(bundle))
+            archive.writestr(name, b"nobody verifies it")
+        with pytest.raises(RecordError, match="something beside its bundle"), opened(path):
+            pytest.fail("it was taken")
 
 
 def test_a_zip_file_whose_content_is_damaged_could_not_be_checked(
