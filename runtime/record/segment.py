@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ METADATA_NAME = "sightline.segment"
 TEMPORARY = ".tmp"
 _NAME = re.compile(r"segment-([0-9]{4,})(?:\.mcap(\.journal)?|(\.part)\.mcap)")
 _CHUNK_BYTES = 1024 * 1024
+_SALT_BYTES, _SALT_PADDING_BYTES = 32, 4096
 
 DAMAGE = (
     McapError,
@@ -66,6 +68,7 @@ class SegmentNote(msgspec.Struct, frozen=True):
     last_frame: int
     sets: int
     recovered: bool = False  # the recorder died before it could close this segment
+    salt: str = ""  # random, of random length: neither hash nor size of the file tells what is in it (runtime.seal)
 
 
 _NOTE = msgspec.json.Decoder(SegmentNote, strict=False)  # made at once: see runtime.contracts.topics
@@ -164,7 +167,7 @@ def _rewrite(buffer: scan.Buffer, output: object, index: int, recovered: bool) -
     writer.start(profile="", library=LIBRARY)
     channels: dict[int, int] = {}
     stored_channel = -1
-    note = SegmentNote(index, "", -1, -1, -1, -1, 0, recovered)
+    note = SegmentNote(index, "", -1, -1, -1, -1, 0, recovered, _salt())
     for found in scan.records(buffer, len(scan.MAGIC), len(buffer)):
         if found.opcode == scan.OP_CHANNEL:
             channel = scan.channel(buffer, found)
@@ -189,6 +192,13 @@ def _rewrite(buffer: scan.Buffer, output: object, index: int, recovered: bool) -
                 note = _noted(note, STORED.decode(message.data))
     writer.add_metadata(METADATA_NAME, {key: str(value) for key, value in msgspec.to_builtins(note).items()})
     writer.finish()  # type: ignore[no-untyped-call]  # mcap types only parts
+
+
+def _salt() -> str:
+    """The seal has the file's hash and size, and goes with every part of the segment. Who had all of its messages but
+    one could write the file with their guess, and see whether it is the one that was sealed.
+    """
+    return secrets.token_hex(_SALT_BYTES + secrets.randbelow(_SALT_PADDING_BYTES))
 
 
 def _noted(note: SegmentNote, mark: Stored) -> SegmentNote:

@@ -144,7 +144,29 @@ def test_neither_the_secret_nor_the_salt_of_what_was_left_out_is_in_a_part(made:
         shown = {one.index for one in proof.kept}
         hidden = [one.topic for place, one in enumerate(leaves.messages) if place not in shown]
         assert set(hidden) == {PICTURES}
+    # What lies in JSON is base64, and a part is not compressed.
+    pictures = [
+        data
+        for segment in sorted(drive.glob("*.mcap"))
+        for topic, *_, data, _ in messages(segment)
+        if topic == PICTURES
+    ]
+    assert len(pictures) > 50
+    assert not [data for data in pictures if data[200:264] in handed]
+    assert not [data for data in pictures if PICTURE.decode(data).data[200:264] in handed]
     assert b"\xff\xd8\xff" not in handed, "no JPEG"
+
+
+def test_the_hash_of_a_whole_segment_confirms_no_guess_of_what_was_left_out(made: Made, drive: Path) -> None:
+    """It is signed and in every part. Who writes the segment anew with a guess lacks the salt in the file."""
+    bundle = made(Request(without_people=True))
+    handed = b"".join(path.read_bytes() for path in sorted(bundle.rglob("*")) if path.is_file())
+    salts = {open_drive(drive).note(seal.segment) for seal in seals_of(drive)}
+    assert len(salts) == 3
+    for note in salts:
+        assert note is not None
+        assert len(note.salt) >= 64
+        assert note.salt.encode() not in handed
 
 
 def test_an_incident_is_its_segments_whole_or_its_window_cut(made: Made, key: VehicleKey) -> None:

@@ -238,3 +238,18 @@ def test_the_next_segments_number_does_not_hang_on_a_listing_of_a_folder_that_is
     second = DriveStore(tmp_path, SESSION, config)
     assert second.segment == 1
     second.close()
+
+
+def test_neither_hash_nor_size_of_a_sealed_segment_follow_from_its_messages(tmp_path: Path) -> None:
+    """Both are signed, and handed over with any part of it: they must not tell what was left out."""
+    files = []
+    for number in range(8):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        store = DriveStore(folder, SESSION, RecordConfig())
+        write(store, range(2))
+        store.rotate()
+        store.close()
+        files.append((folder / "segment-0000.mcap").read_bytes())
+    assert len(set(files)) == 8
+    assert len({len(data) for data in files}) > 1
