@@ -72,7 +72,9 @@ def load_key(folder: Path) -> VehicleKey:
         raise SealError(f"{path} is no private key in PEM: {error}; put the vehicle's key back") from error
     if not isinstance(private, Ed25519PrivateKey):
         raise SealError(f"{path} is a key of another kind than Ed25519; put the vehicle's key back")
-    return _vehicle_key(private)
+    key = _vehicle_key(private)
+    _show_public_half(folder, key)
+    return key
 
 
 def new_key(folder: Path) -> VehicleKey:
@@ -109,15 +111,19 @@ def ensure_key(folder: Path) -> tuple[VehicleKey, bool]:
 
 
 def rotate_key(folder: Path) -> tuple[VehicleKey, VehicleKey]:
-    """Change the key for a new one: the old one, which signs who follows it and is then gone, and the new one."""
+    """Change the key for a new one: the old one, which signs who follows it and is then gone, and the new one.
+
+    That statement is on the disk before the old key goes: nobody could make it afterwards.
+    """
     old = load_key(folder)
     new, pem = _generate()
     rotation = Rotation(old.key_id, new.key_id, new.public_key.hex(), time.time_ns())
     envelope = make_envelope(ROTATION_TYPE, rotation_payload(rotation), old.key_id, old.sign)
     try:
-        public_file(folder / f"retired-{old.key_id[:16]}.pub", public_key_pem(old.public_key))
+        public_file(folder / _retired_name(old.key_id), public_key_pem(old.public_key))
         public_file(folder / f"rotation-{new.key_id[:16]}.json", envelope_bytes(envelope))
         private_file(folder, KEY_NAME, pem).replace(folder / KEY_NAME)
+        sync_directory(folder)
         public_file(folder / PUBLIC_NAME, public_key_pem(new.public_key))
     except OSError as error:
         raise SealError(f"the key in {folder} cannot be changed: {error.strerror}") from error
@@ -149,6 +155,21 @@ def read_public_key(path: Path) -> bytes:
         ) from error
     except EnvelopeError as error:
         raise SealError(f"{path}: {error}; give the vehicle's {PUBLIC_NAME}") from error
+
+
+def _show_public_half(folder: Path, key: VehicleKey) -> None:
+    """Who made or changed the key may have died before its public half was written: it is not there, or that of a
+    retired one.
+    """
+    path = folder / PUBLIC_NAME
+    with contextlib.suppress(OSError, EnvelopeError):  # no room, or no right to write: it can sign nevertheless
+        shown = key_id_of(parse_public_key(path.read_bytes())) if path.is_file() else ""
+        if not shown or (shown != key.key_id and (folder / _retired_name(shown)).exists()):
+            public_file(path, public_key_pem(key.public_key))
+
+
+def _retired_name(key_id: str) -> str:
+    return f"retired-{key_id[:16]}.pub"
 
 
 def _vehicle_key(private: Any) -> VehicleKey:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import stat
 import threading
@@ -170,3 +171,43 @@ def test_a_run_whose_key_others_can_read_does_not_begin(folder: Path) -> None:
     with pytest.raises(SealError, match="chmod 600"):
         run_drive(config, "proving-ground://lane?seed=7", folder.parent / "drives", "lockstep", lambda _: None)
     assert not (folder.parent / "drives").exists()
+
+
+def test_who_follows_is_on_the_disk_before_the_old_key_goes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After it nobody could sign that statement; what a power failure leaves follows from the order of the calls."""
+    new_key(folder)
+    done: list[str] = []
+    fsync, replace_path = os.fsync, Path.replace
+
+    def synced(descriptor: int) -> None:
+        done.append(f"sync {Path(f'/proc/self/fd/{descriptor}').readlink().name.partition('.')[0]}")
+        fsync(descriptor)
+
+    def replaced(source: Path, target: Path) -> Path:
+        done.append(f"replace {target.name.partition('.')[0]}")
+        return replace_path(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", replaced)
+    old, new = rotate_key(folder)
+    retired, statement = f"retired-{old.key_id[:16]}", f"rotation-{new.key_id[:16]}"
+    each = [[f"sync {name}", f"replace {name}", "sync keys"] for name in (retired, statement, "signing", "signing")]
+    assert done == [call for calls in each for call in calls]
+
+
+def test_a_public_half_that_was_not_written_any_more_follows_from_the_private_one(folder: Path) -> None:
+    """Whoever made or changed the key was killed in between."""
+    public = folder / "signing.pub"
+    first = new_key(folder)
+    written = public.read_bytes()
+    public.unlink()
+    assert load_key(folder).key_id == first.key_id
+    assert public.read_bytes() == written
+    _, second = rotate_key(folder)
+    public.write_bytes(written)
+    assert load_key(folder).key_id == second.key_id
+    assert known_keys(folder) == (second.public_key, first.public_key)
+    public.write_bytes(written)
+    public.with_name(f"retired-{first.key_id[:16]}.pub").unlink()
+    assert load_key(folder).key_id == second.key_id
+    assert public.read_bytes() == written, "it may be that of a newer key than the one that was read a moment ago"
