@@ -45,5 +45,6 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(printable(str(error)) + "\n")
         return 2
     told = json.dumps(dataclasses.asdict(found), indent=2) if args.json else words(found)
-    sys.stdout.write(told + "\n")
+    encoding = sys.stdout.encoding or "utf-8"  # which may lack a letter of a name
+    sys.stdout.write(told.encode(encoding, "backslashreplace").decode(encoding) + "\n")
     return 0 if found.verdict == "intact" else 1

@@ -23,10 +23,12 @@ def emit(text: str) -> None:
 
 
 def shown(text: str) -> str:
-    """Text as a terminal may have it: what a record or a name holds could steer it, or hide what stands beside it."""
-    if text.replace("\n", "").isprintable():
+    """Text as a terminal may have it: what a record or a name holds could steer it, or hide what stands beside it; and
+    not every terminal has every letter.
+    """
+    if _can_be_shown(text.replace("\n", "")):
         return text
-    return "".join(one if one == "\n" or one.isprintable() else ascii(one)[1:-1] for one in text)
+    return "".join(one if one == "\n" or _can_be_shown(one) else ascii(one)[1:-1] for one in text)
 
 
 def lines(of: Iterable[str]) -> str:
@@ -71,11 +73,19 @@ def _json(value: Any, *, indent: int) -> str:
     import msgspec
 
     text = msgspec.json.format(msgspec.json.encode(value), indent=indent).decode()
-    if text.replace("\n", "").isprintable():
+    if _can_be_shown(text.replace("\n", "")):
         return text
     return "".join(
-        one if one == "\n" or one.isprintable() else "".join(f"\\u{unit:04x}" for unit in _utf16(one)) for one in text
+        one if one == "\n" or _can_be_shown(one) else "".join(f"\\u{unit:04x}" for unit in _utf16(one)) for one in text
     )
+
+
+def _can_be_shown(text: str) -> bool:
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return text.isprintable()
 
 
 def _utf16(letter: str) -> tuple[int, ...]:
