@@ -8,9 +8,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from review.verify.custody import CustodyLine, custody_bytes, line_sha256, parse_custody
-from review.verify.manifest import CUSTODY_NAME, MANIFEST_NAME
+from review.verify.custody import LARGEST_CUSTODY_BYTES, CustodyLine, custody_bytes, line_sha256, parse_custody
+from review.verify.manifest import CUSTODY_NAME, LARGEST_MANIFEST_BYTES, MANIFEST_NAME
 from review.verify.moment import utc
+from review.verify.plain_file import is_plain, read_plain
 from review.verify.unpack import opened
 from runtime.contracts.errors import RecordError, UsageError
 from runtime.seal.statement import printable
@@ -31,10 +32,11 @@ def custody_of(path: Path) -> CustodyReport:
     with opened(path) as one:
         if not one.is_bundle:
             raise RecordError(f"{path} is a drive as it was recorded; a custody log goes with a bundle")
-        try:
-            data, manifest = (one.folder / CUSTODY_NAME).read_bytes(), (one.folder / MANIFEST_NAME).read_bytes()
-        except OSError as error:
-            raise RecordError(f"the custody log of {path} cannot be read: {error.strerror}") from error
+        for name in (CUSTODY_NAME, MANIFEST_NAME):
+            if not is_plain(one.folder / name):
+                raise RecordError(f"the custody log of {path} cannot be read: {name} is not there, or no file itself")
+        data = read_plain(one.folder / CUSTODY_NAME, LARGEST_CUSTODY_BYTES)
+        manifest = read_plain(one.folder / MANIFEST_NAME, LARGEST_MANIFEST_BYTES)
     lines, wrong = parse_custody(data, hashlib.sha256(manifest).hexdigest())
     return CustodyReport(str(path), lines, wrong, line_sha256(lines[-1]) if lines else "")
 

@@ -9,7 +9,7 @@ from mcap.records import Channel, Message, Schema
 from mcap.stream_reader import StreamReader
 
 from review.verify.manifest import ALWAYS_HANDED_OVER, Asked
-from review.verify.plain_file import hash_plain
+from review.verify.plain_file import is_as, is_plain, read_plain
 from runtime.contracts.errors import RecordError
 from runtime.contracts.topics import STORED
 from runtime.record.segment import DAMAGE, damaged
@@ -27,11 +27,11 @@ _MAX_RECORD_BYTES = 1 << 30
 def sealed_leaves(folder: Path, seal: SegmentSeal) -> Leaves:
     """A segment's leaves, proven to be the sealed ones. Raises RecordError."""
     path = folder / leaves_name(seal.segment)
-    if not path.is_file() or hash_plain(path) != seal.leaves_file:
+    if not is_plain(path) or not is_as(path, seal.leaves_file):
         raise RecordError(f"{path} is not as it was sealed; see what was changed: sightline verify {folder}")
     try:
-        leaves = parse_leaves(path.read_bytes())
-    except (LeavesError, OSError) as error:
+        leaves = parse_leaves(read_plain(path, seal.leaves_file.size_bytes))
+    except LeavesError as error:
         raise RecordError(f"{path} cannot be read: {error}") from error
     if tree_root(one.leaf for one in leaves.messages).hex() != seal.root:
         raise RecordError(f"{path} is not what the root in the segment's seal was made of")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -115,38 +116,46 @@ def _between(
 ) -> Iterator[Deviation]:
     """What became of the sealed messages between two that are there, and what stands in their place."""
     missing = [index for index in range(anchors[0] + 1, anchors[1]) if index not in held]
-    waiting = list(unknown)
-    found: list[Deviation] = []
-    for same in (_same_message, _same_topic):
-        for index in list(missing):
-            # In a chunk whose checksum fails, only what still says which message it is counts as that message.
-            fits = (one for one in waiting if same(sealed[index], one) and (same is _same_message or not one.damaged))
-            part = next(fits, None)
-            if part is not None:
-                found.append(_of(sealed, "changed", index, part))
-                missing.remove(index)
-                waiting.remove(part)
+    claimed = _claimed(sealed, missing, unknown)
+    taken = set(claimed.values())
+    waiting = [part for place, part in enumerate(unknown) if place not in taken]
     hole = next(iter(holes), None) or next((one for one in waiting if one.damaged), None)
     fate: Fate = "removed" if hole is None else "unreadable"
-    found += [_of(sealed, fate, index, hole) for index in missing]
-    yield from sorted(found, key=lambda one: one.index)
+    for index in missing:
+        place = claimed.get(index)
+        yield _of(sealed, fate, index, hole) if place is None else _of(sealed, "changed", index, unknown[place])
     for part in waiting:
         if part.message is not None and not part.damaged:
             one = part.message
             yield Deviation("inserted", anchors[1], one.topic, one.sequence, one.log_time_ns, part)
 
 
-def _same_message(sealed: SealedMessage, part: ReadPart) -> bool:
-    one = part.message
-    return one is not None and (one.topic, one.sequence, one.log_time_ns) == (
-        sealed.topic,
-        sealed.sequence,
-        sealed.log_time_ns,
-    )
+def _claimed(sealed: Sequence[SealedMessage], missing: Sequence[int], unknown: Sequence[ReadPart]) -> dict[int, int]:
+    """Which of the unknown parts, by their places, are missing messages that were changed: the first that says of
+    itself that it is this one, and of the rest the first of its topic.
+    """
+    claimed: dict[int, int] = {}
+    taken: set[int] = set()
+    for what_of in (_which, _topic):
+        waiting: dict[object, deque[int]] = {}
+        for place, part in enumerate(unknown):
+            # In a chunk whose checksum fails, only what still says which message it is counts as that message.
+            if part.message is not None and place not in taken and (what_of is _which or not part.damaged):
+                waiting.setdefault(what_of(part.message), deque()).append(place)
+        for index in missing:
+            places = waiting.get(what_of(sealed[index])) if index not in claimed else None
+            if places:
+                claimed[index] = places.popleft()
+                taken.add(claimed[index])
+    return claimed
 
 
-def _same_topic(sealed: SealedMessage, part: ReadPart) -> bool:
-    return part.message is not None and part.message.topic == sealed.topic
+def _which(one: SealedMessage | ReadMessage) -> object:
+    return one.topic, one.sequence, one.log_time_ns
+
+
+def _topic(one: SealedMessage | ReadMessage) -> object:
+    return one.topic
 
 
 def _of(sealed: Sequence[SealedMessage], fate: Fate, index: int, part: ReadPart | None) -> Deviation:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from review.verify.account import BundleAccount
 from review.verify.custody import LARGEST_CUSTODY_BYTES, CustodyLine, line_sha256, parse_custody
-from review.verify.drive import KeptHead, verify_drive
+from review.verify.drive import LARGEST_SHOWN, KeptHead, verify_drive
 from review.verify.handed import Handed
 from review.verify.manifest import (
     CUSTODY_NAME,
@@ -23,7 +24,8 @@ from review.verify.manifest import (
     ManifestError,
     parse_manifest,
 )
-from review.verify.plain_file import hash_plain, is_plain, read_plain
+from review.verify.moment import Span, lasting_s
+from review.verify.plain_file import is_as, is_plain, read_plain
 from review.verify.report import Finding, Verification
 from runtime.contracts.errors import RecordError
 from runtime.seal.statement import printable
@@ -39,6 +41,7 @@ def verify_bundle(
     on_segment: Callable[[int], object] = lambda _: None,
 ) -> Verification:
     """Hold a bundle's folder against the seals that it carries; arguments and errors are `verify_drive`'s."""
+    began = time.perf_counter()
     manifest, data, findings = _manifest(folder)
     if manifest is not None:
         findings += _files(folder, manifest)
@@ -49,15 +52,17 @@ def verify_bundle(
     found = verify_drive(folder / DRIVE_FOLDER, trusted, head, on_segment, handed)
     findings += _against_seals(manifest, found, handed)
     every = (*findings, *found.findings)
-    duration_s = _duration_s(handed, asked)
+    duration_s, wall_s = _duration_s(handed, asked), time.perf_counter() - began
     return dataclasses.replace(
         found,
         drive=printable(str(folder)),
         verdict="damaged" if every else "intact",
-        findings=every,
+        findings=every[:LARGEST_SHOWN],
+        findings_left_out=found.findings_left_out + max(0, len(every) - LARGEST_SHOWN),
         messages=sum(one.kept for one in handed.accounts),
         duration_s=duration_s,
-        realtime_factor=duration_s / found.wall_s if found.wall_s > 0 else 0.0,
+        wall_s=wall_s,
+        realtime_factor=duration_s / wall_s if wall_s > 0 else 0.0,
         bundle=BundleAccount(
             asked="" if asked is None else asked.words,
             segments=() if asked is None else asked.segments,
@@ -74,22 +79,22 @@ def verify_bundle(
 
 
 def _duration_s(handed: Handed, asked: Asked | None) -> float:
-    """From the first message to the last in what was handed over; what a window cuts off counts not."""
-    there = [one for one in handed.accounts if one.kept]
-    first = min((one.first_log_time_ns for one in there), default=0)
-    last = max((one.last_log_time_ns for one in there), default=0)
-    if asked is not None and asked.from_log_time_ns is not None:
-        first = max(first, asked.from_log_time_ns)
-    if asked is not None and asked.to_log_time_ns is not None:
-        last = min(last, asked.to_log_time_ns)
-    return max(0, last - first) / 1e9
+    """How long what was handed over lasts; what a window cuts off counts not."""
+    start, end = (None, None) if asked is None else (asked.from_log_time_ns, asked.to_log_time_ns)
+    spans = []
+    for one in handed.accounts:
+        first = one.first_log_time_ns if start is None else max(one.first_log_time_ns, start)
+        last = one.last_log_time_ns if end is None else min(one.last_log_time_ns, end)
+        if one.kept and first <= last:
+            spans.append(Span(one.segment, first, last))
+    return lasting_s(spans)
 
 
 def _manifest(folder: Path) -> tuple[Manifest | None, bytes, list[Finding]]:
     path = folder / MANIFEST_NAME
     if not is_plain(path):
         return None, b"", [Finding("file-missing", MANIFEST_NAME, "the bundle's manifest is not there")]
-    data = read_plain(path) if path.stat().st_size <= LARGEST_MANIFEST_BYTES else b""
+    data = read_plain(path, LARGEST_MANIFEST_BYTES)
     try:
         return parse_manifest(data), data, []
     except ManifestError as error:
@@ -108,7 +113,7 @@ def _files(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     for name, was in sorted(manifest.files.items()):
         if name not in there or not is_plain(folder / name):
             yield Finding("file-missing", printable(name), "the bundle's manifest names it, and it is not there")
-        elif hash_plain(folder / name) != was:
+        elif not is_as(folder / name, was):
             yield Finding("file-changed", printable(name), "it is not as the bundle's manifest has it")
 
 
@@ -131,7 +136,7 @@ def _custody(folder: Path, manifest: bytes) -> tuple[tuple[CustodyLine, ...], li
     path = folder / CUSTODY_NAME
     if not is_plain(path):
         return (), [Finding("file-missing", CUSTODY_NAME, "the bundle's custody log is not there")]
-    data = read_plain(path) if path.stat().st_size <= LARGEST_CUSTODY_BYTES else b""
+    data = read_plain(path, LARGEST_CUSTODY_BYTES)
     lines, wrong = parse_custody(data, hashlib.sha256(manifest).hexdigest())
     return lines, [Finding("custody-broken", CUSTODY_NAME, one) for one in wrong]
 

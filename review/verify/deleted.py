@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from review.verify.plain_file import hash_plain, is_plain, is_there, read_plain
+from review.verify.plain_file import is_as, is_plain, is_there, read_plain
 from review.verify.report import Deleted, Finding
 from review.verify.seals import FoundSeal
 from runtime.seal.statement import INCIDENTS_NAME, FileHash, SegmentSeal, TombstoneSeal, leaves_name
@@ -68,7 +68,7 @@ def left_behind(folder: Path, seal: SegmentSeal) -> Iterator[Finding]:
     """Of a deleted segment the leaves may still be there: whoever deleted it died meanwhile."""
     name = leaves_name(seal.segment)
     path = folder / name
-    if is_there(path) and not (is_plain(path) and hash_plain(path) == seal.leaves_file):
+    if is_there(path) and not (is_plain(path) and is_as(path, seal.leaves_file)):
         yield Finding("file-changed", name, "the deleted segment's leaves are not as they were sealed", seal.segment)
 
 
@@ -77,9 +77,9 @@ def pinned_segments(path: Path) -> dict[int, int]:
     changed, the closing seal tells.
     """
     try:
-        if not is_plain(path) or path.stat().st_size > _LARGEST_INDEX_BYTES:
+        if not is_plain(path):
             return {}
-        incidents = json.loads(read_plain(path))["incidents"]
+        incidents = json.loads(read_plain(path, _LARGEST_INDEX_BYTES))["incidents"]
         return {index: number for number, index in _pins(incidents)}
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return {}

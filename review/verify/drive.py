@@ -11,7 +11,8 @@ from pathlib import Path
 
 from review.verify.deleted import deleted, left_behind, read_deletions
 from review.verify.handed import Handed
-from review.verify.plain_file import hash_plain, is_plain, is_there
+from review.verify.moment import Span, lasting_s
+from review.verify.plain_file import is_as, is_plain, is_there
 from review.verify.report import Finding, Level, Verification
 from review.verify.seals import FoundSeal, FoundSeals, read_seals
 from review.verify.segments import SegmentCheck
@@ -30,9 +31,10 @@ from runtime.seal.statement import (
     printable,
 )
 
-_LARGEST_SHOWN = 1000
+LARGEST_SHOWN = 1000
+"""So many findings are told at most."""
 _SEGMENT_FILE = re.compile(r"segment-(\d{4,})\.mcap(\.journal)?")
-_HEAD = re.compile(r"(?:(\d+):)?([0-9a-f]{64})")
+_HEAD = re.compile(r"(?:([0-9]{1,20}):)?([0-9a-f]{64})")
 
 
 @dataclass(frozen=True)
@@ -94,17 +96,17 @@ def verify_drive(
     check = _Check(folder, names, sealed, on_segment, handed)
     findings = [*sealed.findings, *check.findings(), *_against(head, sealed)]
     gone = tuple(deleted(folder, check.segments, check.deletions))
-    segments = tuple(one for one in check.segments if not check.is_absent(one))
-    first = min((one.first_log_time_ns for one in segments if one.messages), default=0)
-    last = max((one.last_log_time_ns for one in segments if one.messages), default=0)
+    segments = tuple(one for one in check.segments if check.is_here(one))
+    spans = (Span(one.segment, one.first_log_time_ns, one.last_log_time_ns) for one in segments if one.messages)
+    duration_s = lasting_s(spans)
     newest = sealed.seals[-1] if sealed.seals else None
     wall_s = time.perf_counter() - began
     return Verification(
         drive=printable(str(folder)),
         drive_id=sealed.drive_id,
         verdict="damaged" if findings else "intact",
-        findings=tuple(findings[:_LARGEST_SHOWN]),
-        findings_left_out=max(0, len(findings) - _LARGEST_SHOWN),
+        findings=tuple(findings[:LARGEST_SHOWN]),
+        findings_left_out=max(0, len(findings) - LARGEST_SHOWN),
         level=check.level,
         segments=len(segments),
         messages=sum(one.messages for one in segments),
@@ -115,10 +117,10 @@ def verify_drive(
         deleted=gone,
         sealed_late=tuple(one.segment for one in segments if one.late),
         recovered=tuple(one.segment for one in segments if one.recovered and not one.late),
-        duration_s=(last - first) / 1e9,
+        duration_s=duration_s,
         size_bytes=sum(one.file.size_bytes for one in segments),
         wall_s=wall_s,
-        realtime_factor=(last - first) / 1e9 / wall_s if wall_s > 0 else 0.0,
+        realtime_factor=duration_s / wall_s if wall_s > 0 else 0.0,
     )
 
 
@@ -144,7 +146,7 @@ class _Check:
 
     def findings(self) -> Iterator[Finding]:
         """All that is not as it was sealed, but for the seals themselves."""
-        hashes = {one.file.sha256: one.file_name for one in self.segments}
+        files = {one.file: one.file_name for one in self.segments}
         yield from self.deletions.findings
         for seal in self.segments:
             if self._handed is not None:
@@ -154,7 +156,7 @@ class _Check:
                 continue
             if self._handed is not None and not self._handed.is_whole(seal):
                 continue
-            others = {sha256: name for sha256, name in hashes.items() if name != seal.file_name}
+            others = {was: name for was, name in files.items() if name != seal.file_name}
             check = SegmentCheck(self._folder, seal, others)
             yield from check.findings()
             self._on_segment(seal.file.size_bytes)
@@ -164,11 +166,10 @@ class _Check:
         yield from self._unsealed()
         yield from self._end()
 
-    def is_absent(self, seal: SegmentSeal) -> bool:
-        """Whether nothing of a segment is there, and that is no loss."""
-        if self._handed is None:
-            return self.deletions.excuses(self._folder, seal)
-        return not (self._handed.is_whole(seal) or self._handed.is_part(seal))
+    def is_here(self, seal: SegmentSeal) -> bool:
+        """Whether anything of a segment is there."""
+        part = self._handed is not None and self._handed.is_part(seal)
+        return part or is_plain(self._folder / seal.file_name)
 
     def _handed_over(self, seal: SegmentSeal, handed: Handed) -> Iterator[Finding]:
         """What of a segment a bundle holds."""
@@ -191,7 +192,7 @@ class _Check:
                     if left_out or self.deletions.files.get(name) == was:
                         continue
                     yield Finding("file-missing", printable(name), "it is not there; it was when the drive was sealed")
-                elif hash_plain(path) != was:
+                elif not is_as(path, was):
                     yield Finding("file-changed", printable(name), "it is not as it was sealed")
 
     def _speaking_of_files(self) -> Iterator[dict[str, FileHash]]:
@@ -218,7 +219,7 @@ class _Check:
         covered |= {name for one in self._sealed.seals for name in one.seal.files}
         covered |= set() if self._is_closed() else {INCIDENTS_NAME}
         for name in self._names:
-            if name in covered:
+            if name in covered or printable(name) in covered:
                 continue
             match = _SEGMENT_FILE.fullmatch(name)
             if match and match.group(2):

@@ -14,7 +14,7 @@ from review.verify.left_out import MARK_TOPIC, account_of
 from review.verify.manifest import Asked
 from review.verify.plain_file import is_plain, read_plain
 from review.verify.report import Finding, FindingKind
-from review.verify.segments import findings_of, parts_of
+from review.verify.segments import findings_of, limits_for, parts_of
 from runtime.contracts.errors import RecordError
 from runtime.record.scan import Buffer, mapped
 from runtime.seal.leaves_file import SealedMessage
@@ -66,9 +66,7 @@ class PartCheck:
         if not is_plain(path):
             return self._finding("file-missing", self._proof_name, "the part's proof is not there")
         try:
-            if path.stat().st_size > LARGEST_PROOF_BYTES:
-                raise ProofError("it is too large for a proof")
-            proof = parse_proof(read_plain(path))
+            proof = parse_proof(read_plain(path, LARGEST_PROOF_BYTES))
         except ProofError as error:
             return self._finding("proof-damaged", self._proof_name, f"the proof does not hold: {error}")
         problem = self._leads_elsewhere(proof)
@@ -92,7 +90,9 @@ class PartCheck:
     def _messages(self, proof: PartProof, buffer: Buffer) -> Iterator[Finding]:
         """Which of the proven messages are not in the file, or what else is not as it was written."""
         sealed = [SealedMessage(one.leaf, one.topic, one.sequence, one.log_time_ns) for one in proof.kept]
-        reader = SealedFileReader(b"", decompress, loose=True, salts={one.digest: one.salt for one in proof.kept})
+        salts = {one.digest: one.salt for one in proof.kept}
+        limits = limits_for(len(sealed), len(buffer))
+        reader = SealedFileReader(b"", decompress, loose=True, salts=salts, limits=limits)
         places = [*(one.index for one in proof.kept), self._seal.messages]
         found = [_at(one, places) for one in deviations(sealed, list(parts_of(reader.chunks(buffer))))]
         yield from findings_of(found, self._name, self._seal.segment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import stat
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from runtime.contracts.errors import RecordError
@@ -28,12 +29,26 @@ def is_there(path: Path) -> bool:
     return True
 
 
-def read_plain(path: Path) -> bytes:
-    """A file's bytes. Raises RecordError where it cannot be read."""
+def read_plain(path: Path, most_bytes: int) -> bytes:
+    """A file's bytes, none where they are more than `most_bytes`: a file may be of any length and take no room on the
+    disk. Raises RecordError where it cannot be read.
+    """
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(most_bytes + 1)
+            return data if len(data) <= most_bytes else b""
     except OSError as error:
         raise RecordError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def is_as(path: Path, was: FileHash) -> bool:
+    """Whether a plain file has this size and hash. One of another size is not read. Raises RecordError."""
+    try:
+        if path.lstat().st_size != was.size_bytes:
+            return False
+    except OSError as error:
+        raise RecordError(f"{path} cannot be read: {error.strerror}") from error
+    return hash_plain(path) == was
 
 
 def hash_plain(path: Path) -> FileHash:
@@ -45,9 +60,9 @@ def hash_plain(path: Path) -> FileHash:
     return FileHash(size, whole.hexdigest())
 
 
-def hash_blocks(path: Path, block_bytes: int) -> tuple[bytes, ...]:
-    """The SHA-256 of each of a file's blocks. Raises RecordError."""
-    return tuple(hashlib.sha256(block).digest() for block in _blocks_of(path, block_bytes))
+def hash_blocks(path: Path, block_bytes: int, most: int) -> tuple[bytes, ...]:
+    """The SHA-256 of each of a file's first `most` blocks. Raises RecordError."""
+    return tuple(hashlib.sha256(block).digest() for block in islice(_blocks_of(path, block_bytes), most))
 
 
 def _blocks_of(path: Path, block_bytes: int) -> Iterator[bytes]:

@@ -28,7 +28,6 @@ from runtime.seal.statement import (
     ClosingSeal,
     Seal,
     StatementError,
-    TombstoneSeal,
     key_name,
     parse_seal,
     printable,
@@ -36,6 +35,8 @@ from runtime.seal.statement import (
     seal_name,
     segment_of,
 )
+
+_LARGEST_KEY_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _shown_keys(folder: Path, names: Iterable[str], findings: list[Finding]) -> 
     """The public keys in the folder, by identity: what a seal is checked with, which is not to say trusted."""
     for name in names:
         if name.startswith(KEY_PREFIX) and name.endswith(KEY_SUFFIX):
-            data = read_plain(folder / name)
+            data = read_plain(folder / name, _LARGEST_KEY_BYTES)
             try:
                 key = parse_public_key(data)
             except EnvelopeError as error:
@@ -101,39 +102,28 @@ def _statements(folder: Path, names: Iterable[str]) -> Iterator[Envelope]:
     for name in names:
         if name.startswith(ROTATION_PREFIX):
             try:
-                yield parse_envelope(read_plain(folder / name))
+                yield parse_envelope(read_plain(folder / name, LARGEST_SEAL_BYTES))
             except EnvelopeError:
                 continue  # its file's hash is in the first seal
 
 
 def _read(path: Path, keys: dict[str, bytes]) -> FoundSeal | Finding:
-    name = path.name
-    if path.stat().st_size > LARGEST_SEAL_BYTES:
-        return Finding("seal-damaged", name, "it is too large for a seal")
+    name = printable(path.name)
     try:
-        envelope = parse_envelope(read_plain(path))
+        envelope = parse_envelope(read_plain(path, LARGEST_SEAL_BYTES))
         seal = parse_seal(envelope.payload)
     except (EnvelopeError, StatementError) as error:
         return Finding("seal-damaged", name, f"the seal cannot be read: {error}")
     segment = segment_of(seal)
     key = keys.get(envelope.key_id)
     if key is None:
-        text = f"it names the key {envelope.key_id[:16]}…, whose public half is not here; give it by --key"
+        text = f"it names the key {printable(envelope.key_id[:16])}…, whose public half is not here; give it by --key"
         return Finding("key-missing", name, text, segment=segment)
     if envelope.payload_type != PAYLOAD_TYPE or seal.key_id != envelope.key_id or not is_signed_by(envelope, key):
         return Finding("seal-damaged", name, "its signature does not hold: the seal was changed", segment=segment)
-    if seal_name(seal) != name:
+    if seal_name(seal) != path.name:
         return Finding("seal-damaged", name, f"it is the seal {seal_name(seal)} under another name")
-    if not _names_are_plain(seal):
-        return Finding("seal-damaged", name, "it speaks of files outside of the drive", segment=segment)
     return FoundSeal(name, seal, seal_hash(envelope.payload))
-
-
-def _names_are_plain(seal: Seal) -> bool:
-    """Whether it speaks of its own segment and of files in the folder only: a forger's seal may name any path."""
-    own = isinstance(seal, ClosingSeal) or (seal.file_name == f"segment-{seal.segment:04d}.mcap" and seal.segment >= 0)
-    gone = seal.gone if isinstance(seal, TombstoneSeal) else {}
-    return own and not any("/" in name or name in (".", "..") for name in (*seal.files, *gone))
 
 
 def _drive_id_of(found: list[FoundSeal]) -> str:

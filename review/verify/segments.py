@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from review.verify.align import Deviation, Fate, ReadPart, deviations
-from review.verify.plain_file import hash_blocks, hash_plain, is_plain, read_plain
+from review.verify.plain_file import hash_blocks, hash_plain, is_as, is_plain, read_plain
 from review.verify.report import Finding, FindingKind
 from runtime.contracts.errors import RecordError
 from runtime.record.scan import mapped
 from runtime.seal.leaves_file import BLOCK_BYTES, Leaves, LeavesError, parse_leaves
-from runtime.seal.sealed_file import ReadChunk, SealedFileReader, decompress
-from runtime.seal.statement import SegmentSeal, leaves_name, printable
+from runtime.seal.sealed_file import Limits, ReadChunk, ReadMessage, SealedFileReader, decompress
+from runtime.seal.statement import FileHash, SegmentSeal, leaves_name, printable
 from runtime.seal.tree import TreeHasher
 
 _HEADER_TOPIC = "/drive/header"
+_MORE_MESSAGES, _LEAST_CONTENT_BYTES, _MOST_COMPRESSED = 10_000, 1 << 30, 256
 _KINDS: dict[Fate, FindingKind] = {
     "changed": "message-changed",
     "removed": "message-removed",
@@ -29,9 +31,9 @@ _KINDS: dict[Fate, FindingKind] = {
 class SegmentCheck:
     """Checks one segment. `findings` may be gone through once; `by_message` is known afterwards."""
 
-    def __init__(self, folder: Path, seal: SegmentSeal, others: dict[str, str]) -> None:
+    def __init__(self, folder: Path, seal: SegmentSeal, others: Mapping[FileHash, str]) -> None:
         self._folder, self._seal = folder, seal
-        self._others = others  # names of other sealed files by their SHA-256
+        self._others = others  # names of other sealed files
         self._path = folder / seal.file_name
         self.by_message = True  # False: no decompressor; the file's hash was compared and nothing more
 
@@ -45,30 +47,31 @@ class SegmentCheck:
             text = f"segment {seal.segment} is not there; {seal.messages} messages were sealed in it"
             yield Finding("segment-missing", name, text, segment=seal.segment)
             return
-        found = hash_plain(self._path)
-        if found == seal.file:
+        if is_as(self._path, seal.file):
             if leaves is not None:
                 yield from self._root_of_intact(leaves)
             return
-        other = self._others.get(found.sha256)
+        size_bytes = self._path.lstat().st_size
+        alike = size_bytes in {was.size_bytes for was in self._others}
+        other = self._others.get(hash_plain(self._path)) if alike else None
         if other is not None:
             text = f"it is not the segment that was sealed under this name: it is {other}"
             yield Finding("segment-foreign", name, text, segment=seal.segment)
         elif leaves is None:
             text = "it is not as it was sealed, and without its leaves the place cannot be told"
-            yield Finding("bytes-changed", name, text, seal.segment, first_byte=0, last_byte=found.size_bytes - 1)
+            yield Finding("bytes-changed", name, text, seal.segment, first_byte=0, last_byte=size_bytes - 1)
         else:
-            yield from self._damaged(leaves, found.size_bytes)
+            yield from self._damaged(leaves, size_bytes)
 
     def _leaves(self) -> tuple[Leaves | None, Finding | None]:
         seal, name = self._seal, leaves_name(self._seal.segment)
         path = self._folder / name
         if not is_plain(path):
             return None, Finding("file-missing", name, "the segment's leaves are not there", seal.segment)
-        if hash_plain(path) != seal.leaves_file:
+        if not is_as(path, seal.leaves_file):
             return None, Finding("file-changed", name, "the segment's leaves are not as they were sealed", seal.segment)
         try:
-            return parse_leaves(read_plain(path)), None
+            return parse_leaves(read_plain(path, seal.leaves_file.size_bytes)), None
         except LeavesError as error:
             return None, Finding("file-changed", name, f"sealed as it is, but {error}", seal.segment)
 
@@ -86,36 +89,30 @@ class SegmentCheck:
 
     def _damaged(self, leaves: Leaves, size_bytes: int) -> Iterator[Finding]:
         seal = self._seal
-        chunks = list(self._chunks(leaves))
-        self.by_message = all(chunk.state != "no decompressor" for chunk in chunks)
-        foreign = self._foreign(chunks)
-        if foreign is not None:
-            yield foreign
+        parts: list[ReadPart] = []
+        header: ReadMessage | None = None
+        for chunk in self._chunks(leaves, limits_for(seal.messages, seal.file.size_bytes)):
+            self.by_message = self.by_message and chunk.state != "no decompressor"
+            header = header or next((one for one in chunk.messages if one.topic == _HEADER_TOPIC), None)
+            parts += parts_of([chunk])
+        drive_id = "" if header is None else _drive_id(header.payload)
+        if drive_id not in ("", seal.drive_id):
+            text = f"it is a segment of another drive, {printable(drive_id)}"
+            yield Finding("segment-foreign", seal.file_name, text, segment=seal.segment)
             return
         if self.by_message:
-            parts = list(parts_of(chunks))
             yield from findings_of(deviations(leaves.messages, parts), seal.file_name, seal.segment)
-        yield from self._bytes(leaves, hash_blocks(self._path, BLOCK_BYTES), size_bytes)
+        yield from self._bytes(leaves, hash_blocks(self._path, BLOCK_BYTES, len(leaves.blocks)), size_bytes)
 
-    def _chunks(self, leaves: Leaves) -> Iterator[ReadChunk]:
+    def _chunks(self, leaves: Leaves, limits: Limits | None = None) -> Iterator[ReadChunk]:
         ends = {chunk.start: chunk.end for chunk in leaves.chunks}
         try:
             with mapped(self._path) as buffer:
                 loose = len(buffer) != self._seal.file.size_bytes
-                yield from SealedFileReader(leaves.secret, decompress, ends, loose=loose).chunks(buffer)
+                reader = SealedFileReader(leaves.secret, decompress, ends, loose=loose, limits=limits)
+                yield from reader.chunks(buffer)
         except OSError as error:
             raise RecordError(f"{self._path} cannot be read: {error.strerror}") from error
-
-    def _foreign(self, chunks: list[ReadChunk]) -> Finding | None:
-        for chunk in chunks:
-            for message in chunk.messages:
-                if message.topic == _HEADER_TOPIC:
-                    drive_id = _drive_id(message.payload)
-                    if not drive_id or drive_id == self._seal.drive_id:
-                        return None
-                    text = f"it is a segment of another drive, {printable(drive_id)}"
-                    return Finding("segment-foreign", self._seal.file_name, text, segment=self._seal.segment)
-        return None
 
     def _bytes(self, leaves: Leaves, blocks: tuple[bytes, ...], size_bytes: int) -> Iterator[Finding]:
         """The ranges of bytes that differ; where the file's length does too, all from the first on."""
@@ -141,11 +138,16 @@ class SegmentCheck:
         return Finding("bytes-changed", name, text, self._seal.segment, first_byte=first, last_byte=last)
 
 
+def limits_for(messages: int, size_bytes: int) -> Limits:
+    """How much is read of a damaged file, of which so many messages in so many bytes were sealed."""
+    return Limits(2 * messages + _MORE_MESSAGES, max(_LEAST_CONTENT_BYTES, _MOST_COMPRESSED * size_bytes))
+
+
 def parts_of(chunks: Iterable[ReadChunk]) -> Iterator[ReadPart]:
-    """The messages in the file's order, and a hole where some may lie that cannot be read."""
+    """The messages in the file's order, without their payloads, and a hole where some may lie that cannot be read."""
     for chunk in chunks:
         for message in chunk.messages:
-            yield ReadPart(message, chunk.state != "whole", chunk.start, chunk.end)
+            yield ReadPart(dataclasses.replace(message, payload=b""), chunk.state != "whole", chunk.start, chunk.end)
         if chunk.state != "whole":
             yield ReadPart(None, True, chunk.start, chunk.end)
 

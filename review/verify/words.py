@@ -35,6 +35,7 @@ def words(found: Verification) -> str:
         f"{found.drive}: {verdict}",
         *(f"  {one.kind:<18}{one}" for one in shown),
         *([f"  and {more} more"] if more else []),
+        f"  drive      {found.drive_id or 'the seals do not say'}",
         f"  held       {held}",
         f"  record     {found.segments} segments, {found.messages} messages, {found.gaps} declared gaps; ended {end}",
         *([] if found.bundle is None else _bundle(found.bundle)),

@@ -196,16 +196,22 @@ class DriveSealer:
             write_whole(path, public_key_pem(self._key.public_key))
 
     def _other_files(self) -> dict[str, FileHash]:
-        """All that lies in the folder and is neither segment nor seal: what drove."""
+        """All that lies in the folder and is neither segment nor seal: what drove. No seal can speak of a name that
+        nobody can read, which we give to no file.
+        """
         return {
             entry.name: file_hash(entry)
             for entry in sorted(self._dir.iterdir())
-            if entry.is_file() and not entry.name.startswith(("segment-", INCIDENTS_NAME))
+            if entry.is_file() and entry.name.isprintable() and not entry.name.startswith(("segment-", INCIDENTS_NAME))
         }
 
     def _later_files(self, *, incidents: bool) -> dict[str, FileHash]:
         """What came after the first seal, or grew since, and changes no more."""
-        rotations = sorted(path for path in self._dir.glob(f"{ROTATION_PREFIX}*") if path.name not in self._files)
+        rotations = sorted(
+            path
+            for path in self._dir.glob(f"{ROTATION_PREFIX}*")
+            if path.is_file() and path.name.isprintable() and path.name not in self._files
+        )
         files = {path.name: file_hash(path) for path in rotations}
         path = self._dir / INCIDENTS_NAME
         return files | ({path.name: file_hash(path)} if incidents and path.is_file() else {})

@@ -62,6 +62,16 @@ class ReadChunk:
     messages: tuple[ReadMessage, ...]
 
 
+@dataclass
+class Limits:
+    """How much of a file may still be read that may hold anything: messages, and bytes of chunks' content. A few
+    kilobytes decompress to as many as somebody likes. What lies beyond is unreadable.
+    """
+
+    messages: int
+    content_bytes: int
+
+
 class MissingDecompressorError(Exception):
     """This Python has nothing that decompresses the chunk; its bytes may be whole."""
 
@@ -72,7 +82,7 @@ class SealedFileReader:
 
     `chunks` is where the chunks lay when it was sealed, start by end: where the file's own framing is damaged, reading
     goes on at the next. `loose`: whether messages outside of chunks count, which no recorder writes; where the file has
-    its sealed size they are damage that looks like messages.
+    its sealed size they are damage that looks like messages. `limits` None: it is our own file.
     """
 
     def __init__(
@@ -83,8 +93,10 @@ class SealedFileReader:
         *,
         loose: bool = False,
         salts: Mapping[bytes, bytes] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._secret, self._decompress, self._loose, self._salts = secret, decompress, loose, salts
+        self._limits = limits
         self._ends = dict(chunks or {})
         self._starts = sorted(self._ends)
         self._schemas: dict[int, tuple[str, str, bytes]] = {}
@@ -138,7 +150,7 @@ class SealedFileReader:
             position += 4 + length
             (length,) = struct.unpack_from("<Q", buffer, position)
             position += 8
-            if position + length != found.end or size > LARGEST_CHUNK_BYTES:
+            if position + length != found.end or size > LARGEST_CHUNK_BYTES or not self._take(size):
                 return ReadChunk(start, found.end, "unreadable", ())
             content = self._decompress(name, bytes(buffer[position : found.end]), size)
         except (struct.error, UnicodeDecodeError):
@@ -155,6 +167,13 @@ class SealedFileReader:
         self._schemas, self._channels = known  # what a damaged chunk declares must not spoil those behind it
         return ReadChunk(start, found.end, "crc", messages)
 
+    def _take(self, content_bytes: int) -> bool:
+        """Whether as much may still be read; then it is."""
+        if self._limits is None:
+            return True
+        self._limits.content_bytes -= content_bytes
+        return self._limits.content_bytes >= 0 and self._limits.messages > 0
+
     def _learn_from_summary(self, buffer: Buffer) -> None:
         """The channels once more, from the end of the file, for where the chunk that declared them is damaged."""
         foot = len(buffer) - len(MAGIC) - _FOOTER.size
@@ -168,13 +187,17 @@ class SealedFileReader:
         messages: list[ReadMessage] = []
         position = 0
         for found in found_records:
-            position = found.end
             if found.opcode == OP_MESSAGE:
+                if self._limits is not None:
+                    if self._limits.messages <= 0:
+                        break
+                    self._limits.messages -= 1
                 message = self._message(buffer, found)
                 if message is not None:
                     messages.append(message)
             elif found.opcode in (OP_SCHEMA, OP_CHANNEL):
                 self._learn(buffer, found)
+            position = found.end
         return tuple(messages), position
 
     def _learn(self, buffer: Buffer, found: Found) -> None:

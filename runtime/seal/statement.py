@@ -154,7 +154,18 @@ def parse_seal(payload: bytes) -> Seal:
     if not isinstance(kind, str) or kind not in _SEAL_KINDS:
         raise StatementError(f"it is a seal of the unknown kind {kind!r}")
     seal: Seal = _build(_SEAL_KINDS[kind], fields)
+    if not _is_of_one_folder(seal):
+        raise StatementError("it speaks of files outside of the drive")
     return seal
+
+
+def _is_of_one_folder(seal: Seal) -> bool:
+    """Whether it speaks of its own segment and of files in the folder only: a forger's seal may name any path, and who
+    goes by it would read, copy or delete that.
+    """
+    own = isinstance(seal, ClosingSeal) or (seal.file_name == f"segment-{seal.segment:04d}.mcap" and seal.segment >= 0)
+    gone = seal.gone if isinstance(seal, TombstoneSeal) else {}
+    return own and not any("/" in name or name in ("", ".", "..") for name in (seal.drive_id, *seal.files, *gone))
 
 
 def seal_hash(payload: bytes) -> str:
@@ -208,9 +219,9 @@ def _typed(hint: Any, value: Any, name: str) -> Any:
     if hint == list[SealedGap] and isinstance(value, list):
         return [_build(SealedGap, one) for one in value]
     if hint == dict[str, FileHash] and isinstance(value, dict):
-        return {key: _build(FileHash, one) for key, one in value.items()}
+        return {_typed(str, key, name): _build(FileHash, one) for key, one in value.items()}
     if hint == dict[str, int] and isinstance(value, dict):
-        return {key: _typed(int, one, name) for key, one in value.items()}
+        return {_typed(str, key, name): _typed(int, one, name) for key, one in value.items()}
     kind = _OPTIONAL.get(hint, hint)
     fits = (value is None and hint in _OPTIONAL) or (kind in (int, str, bool) and type(value) is kind)
     fits = fits or (hint == Ended and value in ("", "in order", "open"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -98,3 +99,20 @@ def test_the_command_shows_the_log_and_adds_to_it(
         add_line(Path(packed), "received", "B.", "")
     with pytest.raises(RecordError, match="goes with a bundle"):
         custody_of(drive)
+
+
+def test_a_log_that_is_no_file_is_neither_waited_for_nor_followed(
+    forger: Callable[[Request], Forger], tmp_path: Path
+) -> None:
+    held = forger(SMALL)
+    path = held.bundle / CUSTODY_NAME
+    elsewhere = path.rename(tmp_path / "elsewhere")
+    before = elsewhere.read_bytes()
+    path.symlink_to(elsewhere)
+    with pytest.raises(RecordError, match="no file itself"):
+        add_line(held.bundle, "received", "B. Expert", "")
+    assert elsewhere.read_bytes() == before
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(RecordError, match="no file itself"):
+        custody_of(held.bundle)

@@ -88,3 +88,13 @@ def test_whatever_is_taken_out_of_a_long_segment_is_named_and_nothing_else() -> 
     for _ in range(50):
         gone = set(draw.sample(range(300), draw.randrange(1, 40)))
         assert fates(300, [part(n) for n in range(300) if n not in gone]) == [("removed", n) for n in sorted(gone)]
+
+
+def test_of_a_long_segment_whose_times_were_all_changed_every_message_is_named() -> None:
+    """Each might be any other of its topic: whoever compares all with all takes an hour over a minute of driving."""
+    count = 40_000
+    read = [
+        ReadPart(ReadMessage(leaf(count + n), f"/topic/{n % 3}", n // 3, 10**9 + n, b""), False, 8, 99)
+        for n in range(count)
+    ]
+    assert fates(count, read) == [("changed", n) for n in range(count)]

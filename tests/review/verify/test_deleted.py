@@ -21,6 +21,7 @@ from runtime.seal.statement import (
     PAYLOAD_TYPE,
     FileHash,
     Seal,
+    SegmentSeal,
     TombstoneSeal,
     leaves_name,
     seal_hash,
@@ -99,6 +100,23 @@ def test_a_segment_that_went_with_a_tombstone_is_told_and_is_no_finding(copy: Pa
     told = words(found)
     assert "segments 0, 1" in told
     assert REASON in told
+
+
+def test_of_a_drive_that_lost_its_middle_only_what_is_there_counts_as_verified_time(
+    copy: Path, key: VehicleKey
+) -> None:
+    whole = verify_drive(copy, [key.public_key])
+    assert whole.duration_s == pytest.approx(2.95)
+    bury(copy, key, 1)
+    delete(copy, 1)
+    found = verify_drive(copy, [key.public_key])
+    spans = [s.last_log_time_ns - s.first_log_time_ns for _, s in recorded_seals(copy) if isinstance(s, SegmentSeal)]
+    assert found.duration_s == pytest.approx((spans[0] + spans[2]) / 1e9)
+    assert found.realtime_factor == pytest.approx(found.duration_s / found.wall_s)
+    (copy / "segment-0002.mcap").unlink()
+    found = verify_drive(copy, [key.public_key])
+    assert (kinds(found), found.segments) == (["segment-missing"], 1)
+    assert found.duration_s == pytest.approx(spans[0] / 1e9)
 
 
 def test_a_segment_that_is_still_there_is_held_against_its_seal_whatever_its_tombstone_says(
