@@ -6,11 +6,13 @@ What is damaged is passed over and said, never raised: sealing asks that nothing
 from __future__ import annotations
 
 import contextlib
+import re
 import struct
 import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from runtime.record.scan import (
@@ -35,7 +37,11 @@ _RECORD_HEAD_BYTES = _RECORD_HEAD.size
 _MESSAGE_HEAD = struct.Struct("<HIQQ")
 _FOOTER = struct.Struct("<QQI")
 
+_MORE_CHUNKS = 100  # that look like a sealed one
+
 _DATA_END_HEAD = _RECORD_HEAD.pack(OP_DATA_END, 4)
+_DATA_END_BYTES = _RECORD_HEAD_BYTES + 4
+_LARGEST_SUMMARY_BYTES = 4 << 20  # that is looked for where it is not at its place
 
 ChunkState = Literal["whole", "crc", "unreadable", "no decompressor"]
 Decompress = Callable[[str, bytes, int], bytes | None]
@@ -81,8 +87,9 @@ class SealedFileReader:
     `salts` has each by the digest of its message.
 
     `chunks` is where the chunks lay when it was sealed, start by end: where the file's own framing is damaged, reading
-    goes on at the next. `loose`: whether messages outside of chunks count, which no recorder writes; where the file has
-    its sealed size they are damage that looks like messages. `limits` None: it is our own file.
+    goes on at the next, which is looked for where it is not at its place. `loose`: whether messages outside of chunks
+    count, which no recorder writes; where the file has its sealed size they are damage that looks like messages.
+    `limits` None: it is our own file.
     """
 
     def __init__(
@@ -101,10 +108,12 @@ class SealedFileReader:
         self._starts = sorted(self._ends)
         self._schemas: dict[int, tuple[str, str, bytes]] = {}
         self._channels: dict[int, tuple[str, bytes]] = {}
+        self._unknown = False  # whether a message was met of a channel that nothing declares
 
     def chunks(self, buffer: Buffer) -> Iterator[ReadChunk]:
         """Every chunk in the order of the file, and every stretch that cannot be followed as an unreadable one."""
         self._learn_from_summary(buffer)
+        self._look_for_moved(buffer)
         position, size = len(MAGIC), len(buffer)
         while position < size:
             for found in records(buffer, position, size):
@@ -132,13 +141,31 @@ class SealedFileReader:
                 if start < size:
                     yield ReadChunk(start, position, "unreadable", ())
 
+    def _look_for_moved(self, buffer: Buffer) -> None:
+        """Where the sealed chunks lie now, if some are not where they were: bytes before them were put in or taken out.
+        In a file of another size, no place says anything by itself.
+        """
+        lengths = {self._head(start): end - start for start, end in self._ends.items()}
+        moved = [start for start in self._starts if not self._is_in_place(buffer, start)]
+        if not moved:
+            return
+        if self._loose:
+            self._ends = {start: end for start, end in self._ends.items() if start not in set(moved)}
+        heads = re.compile(b"|".join(re.escape(head) for head in lengths), re.DOTALL)
+        for match in islice(heads.finditer(buffer), 2 * len(self._starts) + _MORE_CHUNKS):
+            self._ends[match.start()] = match.start() + lengths[match.group()]
+        self._starts = sorted(self._ends)
+
+    def _head(self, start: int) -> bytes:
+        return _RECORD_HEAD.pack(_OP_CHUNK, self._ends[start] - start - _RECORD_HEAD_BYTES)
+
+    def _is_in_place(self, buffer: Buffer, start: int) -> bool:
+        return bytes(buffer[start : start + _RECORD_HEAD_BYTES]) == self._head(start)
+
     def _next_chunk(self, buffer: Buffer, first: int, end: int) -> int | None:
-        """Where the next chunk begins that lies as it was sealed, by its record's head; None: none before `end`."""
-        for start in self._starts[bisect_left(self._starts, first) : bisect_left(self._starts, end)]:
-            head = _RECORD_HEAD.pack(_OP_CHUNK, self._ends[start] - start - _RECORD_HEAD_BYTES)
-            if bytes(buffer[start : start + _RECORD_HEAD_BYTES]) == head:
-                return start
-        return None
+        """Where the next chunk begins that was sealed, by its record's head; None: none before `end`."""
+        starts = self._starts[bisect_left(self._starts, first) : bisect_left(self._starts, end)]
+        return next((start for start in starts if self._is_in_place(buffer, start)), None)
 
     def _chunk(self, buffer: Buffer, found: Found) -> ReadChunk:
         start = found.start - _RECORD_HEAD_BYTES
@@ -161,8 +188,9 @@ class SealedFileReader:
             return ReadChunk(start, found.end, "unreadable", ())
         sound = crc == 0 or zlib.crc32(content) == crc
         known = (dict(self._schemas), dict(self._channels))
+        self._unknown = False
         messages, to_the_end = self._messages(content, records(content, 0, len(content)))
-        if sound and to_the_end == len(content):
+        if sound and to_the_end == len(content) and not self._unknown:
             return ReadChunk(start, found.end, "whole", messages)
         self._schemas, self._channels = known  # what a damaged chunk declares must not spoil those behind it
         return ReadChunk(start, found.end, "crc", messages)
@@ -180,8 +208,11 @@ class SealedFileReader:
         if foot < len(MAGIC):
             return
         (start,) = struct.unpack_from("<Q", buffer, foot)
-        if len(MAGIC) <= start < foot:
-            self._messages(buffer, records(buffer, start, foot))
+        if not len(MAGIC) <= start < foot or not _is_data_end(buffer, start - _DATA_END_BYTES):
+            first = max(len(MAGIC), foot - _LARGEST_SUMMARY_BYTES)  # bytes before it were put in or taken out
+            place = bytes(buffer[first:foot]).rfind(_DATA_END_HEAD)
+            start = foot if place < 0 else first + place + _DATA_END_BYTES
+        self._messages(buffer, records(buffer, start, foot))
 
     def _messages(self, buffer: Buffer, found_records: Iterable[Found]) -> tuple[tuple[ReadMessage, ...], int]:
         messages: list[ReadMessage] = []
@@ -219,6 +250,7 @@ class SealedFileReader:
         payload = bytes(buffer[found.start + _MESSAGE_HEAD.size : found.end])
         topic, prefix = self._channels.get(number, ("", b""))
         if not topic:
+            self._unknown = True
             return None
         digest = message_digest(prefix, log_time_ns, publish_time_ns, sequence, payload)
         return ReadMessage(leaf_hash(self._salt(digest), digest), topic, sequence, log_time_ns, payload)

@@ -29,6 +29,7 @@ from runtime.record.scan import MAGIC
 from runtime.seal.chain import recorded_seals
 from runtime.seal.envelope import Envelope, envelope_bytes, make_envelope
 from runtime.seal.keys import VehicleKey, new_key
+from runtime.seal.leaves_file import parse_leaves
 from runtime.seal.statement import PAYLOAD_TYPE, SegmentSeal, key_name, seal_payload
 from tests.models import tiny_policy
 from tests.review.drives import record_drive, rewrite
@@ -205,3 +206,38 @@ def test_a_segment_of_few_bytes_that_holds_any_amount_is_judged_within_bounds(co
     tracemalloc.stop()
     assert kinds(found) == ["chunk-unreadable", "bytes-changed"], "of so many none is named"
     assert peak < 8 * large
+
+
+def test_what_lies_behind_bytes_that_were_put_in_or_taken_out_is_still_read(copy: Path, key: VehicleKey) -> None:
+    path = copy / "segment-0000.mcap"
+    leaves = parse_leaves((copy / "segment-0000.leaves").read_bytes())
+    first, second, *_ = leaves.chunks
+    data = path.read_bytes()
+    stray = b"\x05" + (30).to_bytes(8, "little") + bytes(30)  # a message of no channel
+
+    def named(changed: bytes) -> list[tuple[str, range]]:
+        path.write_bytes(changed)
+        found = [one for one in verify_drive(copy, [key.public_key]).findings if one.message is not None]
+        return [(one.kind, range(one.message or 0, (one.last_message or 0) + 1)) for one in found]
+
+    of_first = range(second.first_message)
+    middle = (first.start + first.end) // 2
+    assert named(data[: first.start] + stray + data[first.start :]) == []
+    assert named(data[: first.start] + data[first.end :]) == [("message-removed", range(n, n + 1)) for n in of_first]
+    assert named(data[:middle] + data[middle + 7 :]) == [("chunk-unreadable", of_first)]
+    assert named(data[:middle] + b"put in" + data[middle:]) == [("chunk-unreadable", of_first)]
+    moved = data[:middle] + b"put in" + data[middle : second.end] + data[second.end + 6 :]
+    assert named(moved) == [("chunk-unreadable", of_first)], "of the same size as before"
+
+
+def test_messages_whose_channels_are_not_declared_any_more_are_not_said_to_be_removed(
+    copy: Path, key: VehicleKey
+) -> None:
+    """They are there, and cannot be decoded: the first chunk declared them, and the summary once more."""
+    path = copy / "segment-0000.mcap"
+    leaves = parse_leaves((copy / "segment-0000.leaves").read_bytes())
+    first, second, *_ = leaves.chunks
+    data = path.read_bytes()
+    path.write_bytes(data[: first.start] + data[first.end : second.end])
+    found = [one for one in verify_drive(copy, [key.public_key]).findings if one.message is not None]
+    assert {one.kind for one in found if (one.last_message or 0) >= second.first_message} == {"chunk-unreadable"}
