@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -67,18 +68,29 @@ def write_pictures(
 ) -> OverlayReport:
     """Write PNG files `frame-000123.png` into the folder `out`.
 
-    Raises RecordError where the drive cannot be read or nothing of it was selected, UsageError on an unknown camera.
+    Raises RecordError where the drive cannot be read, nothing of it was selected, or a file cannot be written, and
+    UsageError on an unknown camera.
     """
     overlay = Overlay(path, camera, width_px)
-    out.mkdir(parents=True, exist_ok=True)
     files = []
+    with _writing(out):
+        out.mkdir(parents=True, exist_ok=True)
     for moment in overlay.moments(selection):
         file = out / f"frame-{moment.sequence:06d}.png"
-        if not cv2.imwrite(str(file), draw(moment, overlay.setting)):
-            raise RecordError(f"{file} cannot be written; choose another folder with --out")
+        _, png = cv2.imencode(".png", draw(moment, overlay.setting))  # imwrite tells no why
+        with _writing(file):
+            file.write_bytes(png.tobytes())
         files.append(str(file))
         progress(1)
     return overlay.report(len(files), tuple(files), None)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RecordError(f"{path} cannot be written: {error.strerror}; choose another folder with --out") from error
 
 
 def frame_at(path: Path, t_source_s: float, *, after: bool) -> int:

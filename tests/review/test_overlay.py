@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 import cv2
@@ -201,3 +202,17 @@ def test_the_command_writes_pictures_and_says_where(
     assert str(tmp_path / "few") in capsys.readouterr().out
     assert main(["overlay", str(drive), "--from", "noon"]) == 2
     assert "--from 'noon'" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_told_with_the_reason(drive: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    (tmp_path / "there" / "frame-000000.png").mkdir(parents=True)
+    for out, reason in (("file", "File exists"), ("file/new", "Not a directory"), ("there", "Is a directory")):
+        with pytest.raises(RecordError, match=f"{out}.* cannot be written: {reason}; choose another"):
+            write_pictures(drive, tmp_path / out, Selection(0, 0))
+
+
+def test_pictures_are_written_into_a_folder_whose_name_is_no_text(drive: Path, tmp_path: Path) -> None:
+    out = tmp_path / os.fsdecode(b"out\xff")
+    write_pictures(drive, out, Selection(0, 0))
+    assert (out / "frame-000000.png").read_bytes().startswith(b"\x89PNG")
