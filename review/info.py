@@ -20,6 +20,7 @@ from runtime.contracts.topics import EVENT, LEDGER, STORED
 from runtime.record.completeness import lacks
 from runtime.record.deleted import DeletedSegment
 from runtime.record.drive import Drive, TopicSummary, open_drive
+from runtime.record.lock import in_use
 from runtime.seal.chain import recorded_seals
 from runtime.seal.statement import ClosingSeal, SegmentSeal, TombstoneSeal
 
@@ -77,7 +78,8 @@ class DriveInfo:
     sightline_version: str
     schema_version: int
     ledger: LedgerInfo
-    ended: str  # why the drive ended; "" where it did not end in order
+    ended: str  # why the drive ended; "" where it did not end in order, or has not
+    in_use: bool  # it is being recorded, recovered or deleted from while this is told
     totals_agree: bool | None  # the ledger's and the drive's own; None where it did not end in order, or is not whole
     topics: tuple[TopicSummary, ...]
     segments: tuple[SegmentInfo, ...]
@@ -97,6 +99,7 @@ class DriveInfo:
 def info(path: Path) -> DriveInfo:
     """Read a drive's account of itself. Raises RecordError where it is none, or a segment is damaged."""
     drive = open_drive(find_drive(path))
+    used = in_use(drive.path)  # before its end is looked for: a drive that ends meanwhile is told as one that goes on
     header, closing = drive.header, drive.closing()
     ledger = _ledger(drive)
     all_events = (message.decode() for message in drive.messages(EVENT))
@@ -128,6 +131,7 @@ def info(path: Path) -> DriveInfo:
         schema_version=header.schema_version,
         ledger=ledger,
         ended=closing.reason if closing is not None else "",
+        in_use=used,
         totals_agree=agree,
         topics=tuple(topic for topic in drive.topics() if topic.topic != STORED.name),
         segments=tuple(_segments(drive)),
@@ -139,7 +143,7 @@ def info(path: Path) -> DriveInfo:
         incidents=len(listed_incidents(drive)[0]),
         lacks=tuple(str(lack) for lack in islice(missing, _LACKS_SHOWN)),
         lacks_left_out=sum(1 for _ in missing),
-        sealed=_sealed(drive),
+        sealed="not yet to its end: the drive is in use" if used else _sealed(drive),
         turned_away=turned_away(drive),
         not_as_it_drove=tuple(_changed(drive)),
     )

@@ -114,7 +114,9 @@ def make_bundle(
                 size_bytes = _zip(folder, temporary / target.name)
             (temporary / target.name).replace(target)
         except OSError as error:
-            raise RecordError(f"the bundle {target} cannot be written: {error.strerror or error}") from error
+            raise RecordError(
+                f"the bundle {target} cannot be written: {error.strerror or error}; choose another --out"
+            ) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     assert found.bundle is not None
@@ -131,7 +133,10 @@ def make_bundle(
 
 def _refuse_open(drive: Path, seals: list[Seal]) -> None:
     if not seals:
-        raise RecordError(f"{drive} has no seals: it was recorded without a key, and no part of it could be verified")
+        raise RecordError(
+            f"{drive} has no seals, so no part of it could be verified: it was recorded without a key, or its first "
+            "segment is being recorded still"
+        )
     if not any(isinstance(seal, ClosingSeal) for seal in seals):
         raise RecordError(
             f"{drive} is not closed: it is being recorded, or its recorder died and none has taken it up since "

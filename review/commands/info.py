@@ -40,7 +40,9 @@ def _words(found: DriveInfo) -> str:
     assumed = "" if found.assumed_speed_mps is None else f", {found.assumed_speed_mps:g} m/s assumed"
     agree = {True: "", False: " (NOT what the drive itself counted)", None: ""}[found.totals_agree]
     unknown_end = "the record does not say: the drive did not end in order"
-    if found.in_bundle:
+    if found.in_use:
+        unknown_end = "not yet: it is being recorded, recovered or deleted from at this moment"
+    elif found.in_bundle:
         unknown_end = "it is not in what was handed over"
     lines = [
         f"drive      {found.drive_id}"

@@ -63,11 +63,17 @@ def run(args: argparse.Namespace) -> int:
     from review.verify.bundle import verify_bundle
     from review.verify.drive import parse_head, verify_drive
     from review.verify.unpack import opened
+    from runtime.record.lock import DriveInUseError, in_use
     from runtime.seal.keys import default_key_dir, known_keys, read_public_key
 
     trusted = known_keys(default_key_dir()) if args.key is None else tuple(read_public_key(path) for path in args.key)
     head = None if args.head is None else parse_head(args.head)
     with opened(args.drive) as one, console.progress(None, "verify", quiet=args.json) as bar:
+        if not one.is_bundle and in_use(one.folder):
+            raise DriveInUseError(
+                f"the drive {one.shown} is being recorded, recovered or deleted from, and what is not finished would "
+                "be told as damage; verify it when that has ended, or verify a copy"
+            )
         bar.unit, bar.unit_scale = "B", True
         found = (verify_bundle if one.is_bundle else verify_drive)(one.folder, trusted, head, bar.update)
         found = dataclasses.replace(found, drive=one.shown)

@@ -223,7 +223,7 @@ class _Check:
                 continue
             match = _SEGMENT_FILE.fullmatch(name)
             if match and match.group(2):
-                text = "a segment that was never finished: its recorder died, and none has taken it up since"
+                text = "a segment that is not finished: it grows still, or its recorder died and none has taken it up"
                 yield Finding("journal-open", name, text, segment=int(match.group(1)))
             elif match:
                 there = f"segment-{match.group(1)}{SEAL_SUFFIX}" in self._names

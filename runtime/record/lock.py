@@ -59,6 +59,17 @@ def exclusive(drive_dir: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def in_use(drive_dir: Path) -> bool:
+    """Whether it is being written, recovered or deleted from at this moment; False where that cannot be known."""
+    try:
+        with exclusive(drive_dir):
+            return False
+    except DriveInUseError:
+        return True
+    except RecordError:
+        return False
+
+
 def _opened(drive_dir: Path) -> int:
     try:
         return os.open(drive_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

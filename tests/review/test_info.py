@@ -12,6 +12,7 @@ from review.verify.moment import utc
 from runtime.commands.main import main
 from runtime.contracts.messages import Disposition
 from runtime.contracts.topics import CLOSING, EVENT, LEDGER, Topic
+from runtime.record.lock import shared
 from runtime.supervise.plan import CONFIG_NAME, MODEL_NAME
 from tests import models
 from tests.review.drives import FRAME_NS, record_drive, rewrite
@@ -47,6 +48,23 @@ def test_a_drive_that_was_cut_off_says_so(tmp_path: Path) -> None:
 
     found = info(record_drive(tmp_path / "drive", models.tiny_policy(), 5, change=cut))
     assert (found.ended, found.totals_agree) == ("", None)
+
+
+def test_a_drive_that_is_being_recorded_is_not_called_broken_off(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cut(topic: Topic, sequence: int, message: msgspec.Struct) -> msgspec.Struct | None:
+        return None if topic is CLOSING else message
+
+    drive = record_drive(tmp_path / "drive", models.tiny_policy(), 5, change=cut)
+    assert main(["info", str(drive)]) == 0
+    assert "did not end in order" in capsys.readouterr().out
+    with shared(drive):  # as its recorder has it
+        assert main(["info", str(drive)]) == 0
+        said = capsys.readouterr().out
+        assert "end        not yet: it is being recorded" in said
+        assert "sealed     not yet to its end" in said
+        assert info(drive).in_use
 
 
 def test_the_command_prints_a_table_and_an_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

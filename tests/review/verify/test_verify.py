@@ -22,6 +22,7 @@ from runtime.contracts.config import RecordConfig
 from runtime.contracts.errors import RecordError
 from runtime.contracts.incident import INDEX_NAME
 from runtime.contracts.topics import EVENT, HEADER, SEAL_HEAD
+from runtime.record.lock import shared
 from runtime.record.store import DriveStore
 from runtime.seal.chain import DriveSealer, recorded_seals
 from runtime.seal.envelope import envelope_bytes, make_envelope
@@ -424,3 +425,14 @@ def test_the_command_answers_with_its_exit_code_and_names_the_message(
     assert main(["verify", str(copy), "--key", str(copy / "config.yaml")]) == 2
     assert main(["verify"]) == 2
     assert "signing.pub" in capsys.readouterr().err
+
+
+def test_a_drive_that_is_being_recorded_is_not_judged_and_a_copy_of_it_is(
+    copy: Path, key_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with shared(copy):  # as its recorder has it
+        assert main(["verify", str(copy), "--key", str(key_dir / "signing.pub")]) == 2
+        assert "is being recorded" in capsys.readouterr().err
+        elsewhere = shutil.copytree(copy, tmp_path / "elsewhere")
+        assert main(["verify", str(elsewhere), "--key", str(key_dir / "signing.pub")]) == 0
+    assert main(["verify", str(copy), "--key", str(key_dir / "signing.pub")]) == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runtime.contracts.errors import RecordError
-from runtime.record.lock import DriveInUseError, exclusive, shared
+from runtime.record.lock import DriveInUseError, exclusive, in_use, shared
 
 HOLDER = """
 import sys
@@ -57,3 +57,13 @@ def test_the_lock_is_the_folders_own_and_leaves_no_file(tmp_path: Path) -> None:
 def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="cannot be opened"), exclusive(tmp_path / "absent"):
         pass
+
+
+def test_a_drive_is_in_use_while_somebody_has_it(tmp_path: Path) -> None:
+    assert not in_use(tmp_path)
+    with shared(tmp_path):
+        assert in_use(tmp_path)
+    with exclusive(tmp_path):
+        assert in_use(tmp_path)
+    assert not in_use(tmp_path)
+    assert not in_use(tmp_path / "absent")
