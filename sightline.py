@@ -34,8 +34,11 @@ def main() -> int:
             "Give Sightline an environment of its own (python3 -m venv), or take that folder off PYTHONPATH.\n"
         )
         return 2
-    from runtime.commands.main import main as command
-
+    try:
+        from runtime.commands.main import main as command
+    except KeyboardInterrupt:
+        sys.stderr.write("sightline: interrupted\n")
+        return 2
     return command()
 
 

@@ -62,22 +62,38 @@ def emit_json(value: Any) -> None:
 def fail(message: str, *, json: bool) -> None:
     """Say on standard error what could not be done; where JSON was asked for, as an object with the one key `error`."""
     if json:
-        text = message.encode(errors="backslashreplace").decode()  # a path may hold bytes that are no text
-        sys.stderr.write(_json({"error": text}, indent=-1) + "\n")
+        sys.stderr.write(_json({"error": message}, indent=-1) + "\n")
     else:
         sys.stderr.write(f"sightline: {shown(message)}\n")
 
 
 def _json(value: Any, *, indent: int) -> str:
-    """JSON in which a letter that no terminal shows is spelled by its number: the same values."""
+    """JSON in which a letter that no terminal shows, or that the output's encoding lacks, is spelled by its number: the
+    same values.
+    """
     import msgspec
 
-    text = msgspec.json.format(msgspec.json.encode(value), indent=indent).decode()
+    try:
+        data = msgspec.json.encode(value)
+    except UnicodeEncodeError:  # the name of a file may hold bytes that are no text
+        data = msgspec.json.encode(_as_text(msgspec.to_builtins(value)))
+    text = msgspec.json.format(data, indent=indent).decode()
     if _can_be_shown(text.replace("\n", "")):
         return text
     return "".join(
         one if one == "\n" or _can_be_shown(one) else "".join(f"\\u{unit:04x}" for unit in _utf16(one)) for one in text
     )
+
+
+def _as_text(value: Any) -> Any:
+    """Plain values with every text's bytes that are none spelled out."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_as_text(key): _as_text(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_text(one) for one in value]
+    return value
 
 
 def _can_be_shown(text: str) -> bool:

@@ -18,6 +18,8 @@ from runtime.commands import console
 from runtime.contracts import registry
 from runtime.contracts.errors import ExitCode, SightlineError, UsageError
 
+_EXAMPLE = "example: "
+
 _GROUP: registry.Group = "sightline.commands"
 _ORDER = (
     *("demo", "run", "mark", "incidents", "replay", "info", "overlay", "clip", "verify", "recover", "bundle"),
@@ -38,6 +40,13 @@ class Verb(Protocol):
     def run(self, args: argparse.Namespace) -> int:
         """Do it and return the exit code."""
         ...
+
+
+class _Help(argparse.HelpFormatter):
+    """Wraps to the terminal, but for the example: that is to be copied, and a line break would cut it in two."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith(_EXAMPLE) else super()._fill_text(text, width, indent)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,7 +88,8 @@ def _parser(wanted: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sightline",
         description="Explainable driving at the edge: decide, explain, record, replay.",
-        epilog="example: sightline demo",
+        epilog=f"{_EXAMPLE}sightline demo",
+        formatter_class=_Help,
     )
     parser.add_argument("--version", action="version", version=f"sightline {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
@@ -99,7 +109,8 @@ def _parser(wanted: str) -> argparse.ArgumentParser:
             name,
             help=module.SUMMARY,
             description=module.SUMMARY,
-            epilog=f"example: {module.EXAMPLE}",
+            epilog=f"{_EXAMPLE}{module.EXAMPLE}",
+            formatter_class=_Help,
         )
         module.add_arguments(one)
         one.add_argument("--json", action="store_true", help="print one JSON object, for scripts")

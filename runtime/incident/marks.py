@@ -124,7 +124,12 @@ def send_mark(
         LinkError: what was given makes no mark, nobody answered in time, or the recorder refused it.
     """
     mark = Mark(secrets.token_hex(16), reason, by)
-    data = _ENCODER.encode(mark)
+    try:
+        data = _ENCODER.encode(mark)
+    except UnicodeEncodeError as error:
+        raise LinkError(
+            f"{error.object!a} is no valid UTF-8; write it otherwise, or set LANG to a UTF-8 locale"
+        ) from error
     if _decoded(_MARK, [data]) is None:
         raise LinkError("a mark has a reason of 1 to 500 characters, and a name of at most 100; shorten what was given")
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime.commands import console
 from runtime.commands.main import main
 from runtime.contracts import registry
 from tests.another_user import closed
@@ -117,3 +118,35 @@ def test_an_output_that_takes_nothing_is_one_line_and_one_that_went_away_is_none
     gone = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writer)
     assert (gone.returncode, gone.stderr) == (2, "")
+
+
+def test_an_example_stands_on_one_line_however_narrow_the_terminal_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    with pytest.raises(SystemExit):
+        main(["bundle", "--help"])
+    said = capsys.readouterr().out.splitlines()
+    example = next(line for line in said if line.startswith("example: "))
+    assert example.endswith("--out evidence/")
+    assert max(len(line) for line in said if line.startswith("hand over")) <= 40
+
+
+def test_an_output_of_few_letters_gets_the_others_spelled_out(tmp_path: Path) -> None:
+    (tmp_path / "kö").mkdir()
+    command = [sys.executable, "-m", "sightline", "recover", str(tmp_path / "nö")]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, check=False, env=environment)
+    assert done.returncode == 2
+    assert b"n\\xf6 is no folder" in done.stderr
+    listing = [sys.executable, "-m", "sightline", "engine", "list", "--cache", str(tmp_path / "kö")]
+    done = subprocess.run(listing, capture_output=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"k\\xf6" in done.stdout
+    done = subprocess.run([*listing, "--json"], capture_output=True, check=False, env=environment)
+    assert json.loads(done.stdout)["cache"] == str(tmp_path / "kö")
+
+
+def test_an_object_for_scripts_has_names_that_are_no_text_spelled_out(capsys: pytest.CaptureFixture[str]) -> None:
+    console.emit_json({"drive": "d\udcff", "files": ("a", "b\udcfe")})
+    assert json.loads(capsys.readouterr().out) == {"drive": "d\\udcff", "files": ["a", "b\\udcfe"]}

@@ -157,3 +157,9 @@ def test_what_makes_no_mark_is_not_sent(reason: str, by: str, bench: Bench) -> N
 def test_what_is_no_endpoint_is_named() -> None:
     with pytest.raises(LinkError, match="nowhere"):
         send_mark("nowhere", "look", "me", timeout_s=1.0, clock=SystemClock())
+
+
+@pytest.mark.parametrize(("reason", "by"), [("no \udcff text", "me"), ("swerved", "\udcff")])
+def test_words_that_are_no_text_make_no_mark(reason: str, by: str, tmp_path: Path) -> None:
+    with pytest.raises(LinkError, match="no valid UTF-8"):
+        send_mark(f"ipc://{tmp_path}/nobody", reason, by, timeout_s=0.0, clock=SystemClock())
