@@ -57,7 +57,8 @@ def open_source(request: SourceRequest) -> BagSource:
         from rosbags.typesys import Stores, get_typestore
     except ImportError as error:
         raise SourceError(
-            f"{request.uri!r} needs rosbags, which is not here ({error}); pip install 'sightline[ros]'"
+            f"{request.uri!r} needs rosbags, which is not here ({error}); in a checkout of Sightline: python -m pip "
+            "install '.[ros]'"
         ) from error
     try:
         reader = AnyReader([address.path], default_typestore=get_typestore(Stores.ROS2_HUMBLE))

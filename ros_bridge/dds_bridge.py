@@ -16,7 +16,10 @@ def bridge(run: ViewedRun, options: BridgeOptions, stopped: Callable[[], bool]) 
     try:
         from ros_bridge.dds import DdsTransport
     except ImportError as error:
-        raise UsageError(f"bridging over DDS needs cyclonedds ({error}); pip install 'sightline[dds]'") from error
+        raise UsageError(
+            f"bridging over DDS needs cyclonedds, which is not here ({error}); in a checkout of Sightline: python -m "
+            "pip install '.[dds]'"
+        ) from error
     domain = domain_of_environment() if options.domain is None else options.domain
     one = Bridge(run, options, DdsTransport(domain, sim_time=options.sim_time), SystemClock())
     try:

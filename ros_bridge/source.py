@@ -33,8 +33,8 @@ def open_source(request: SourceRequest) -> RosSource:
         from ros_bridge.dds import DdsTransport
     except ImportError as error:
         raise SourceError(
-            f"{request.uri!r} needs cyclonedds, which is not here ({error}); pip install 'sightline[dds]', or use "
-            "rclpy:// from the colcon package where ROS is installed"
+            f"{request.uri!r} needs cyclonedds, which is not here ({error}); in a checkout of Sightline: python -m pip "
+            "install '.[dds]'; or use rclpy:// from the colcon package where ROS is installed"
         ) from error
     return RosSource.opened(request, address, DdsTransport(address.domain), SystemClock(), time.sleep)
 
