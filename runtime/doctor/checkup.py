@@ -27,6 +27,7 @@ def checkup(config_path: Path | None, out: Path) -> tuple[Finding, ...]:
     ]
     if config is not None:
         findings += [
+            software.source(config),
             *engines.engines(config),
             video.gstreamer(config),
             video.encoder(config),

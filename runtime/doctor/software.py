@@ -5,14 +5,20 @@ from __future__ import annotations
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from runtime.contracts import registry
 from runtime.contracts.config import DEFAULT_CONFIG, Config, load_config
-from runtime.contracts.errors import SightlineError
+from runtime.contracts.errors import SightlineError, SourceError
 from runtime.doctor.finding import Finding
+from runtime.sources.cameras.address import SCHEMES as CAMERAS
+from runtime.sources.cameras.address import parse
+from runtime.sources.location import located, scheme_of, without_password
 
 _PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pyzmq", "av", "msgspec", "mcap", "cryptography")
+_NEEDED = {"ros2": ("cyclonedds", "dds"), "rosbag": ("rosbags", "ros")}  # a source's package, and the extra with it
+_OF_FILES = ("file", "video", "images", "udacity")
 
 
 def python() -> Finding:
@@ -41,6 +47,30 @@ def name_clashes() -> Finding:
 def sources() -> Finding:
     """What frames can come from."""
     return Finding("sources", "ok", ", ".join(registry.names("sightline.sources")))
+
+
+def source(config: Config) -> Finding:
+    """Whether what the configuration drives from is there. Nothing is opened: a camera may be in use."""
+    uri = config.source
+    if uri is None:
+        return Finding("source", "ok", "the configuration names none; give one to sightline run by --source")
+    scheme, shown = scheme_of(uri) or "file", without_password(uri)
+    package, extra = _NEEDED.get(scheme, ("", ""))
+    if package and find_spec(package) is None:
+        mend = f"in a checkout of Sightline: python -m pip install '.[{extra}]'"
+        return Finding("source", "fail", f"{shown} needs {package}, which is not here", mend)
+    try:
+        if scheme in CAMERAS:
+            address = parse(uri)
+            if address.kind == "v4l2" and not Path(address.place).exists():
+                raise SourceError(f"there is no {address.place}: is the camera plugged in?")
+        elif scheme in _OF_FILES:
+            located(uri)
+        elif scheme not in registry.names("sightline.sources"):
+            raise SourceError(f"{shown}: no source is registered for {scheme}://")
+    except SourceError as error:
+        return Finding("source", "fail", str(error), "name another by `source:` in the configuration, or by --source")
+    return Finding("source", "ok", shown)
 
 
 def configuration(path: Path | None) -> tuple[Finding, Config | None]:

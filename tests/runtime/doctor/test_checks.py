@@ -14,7 +14,7 @@ from runtime.access.allowed import LIST_NAME, AllowedClient, allow
 from runtime.access.keys import ensure_server_key
 from runtime.contracts.config import BusConfig, Config, RecordConfig
 from runtime.contracts.errors import SourceError
-from runtime.doctor import clocks, engines, keys, storage, video
+from runtime.doctor import clocks, engines, keys, software, storage, video
 from runtime.doctor.checkup import checkup
 from runtime.seal.keys import KEY_NAME, new_key
 from tests.another_user import closed
@@ -150,6 +150,37 @@ def test_a_camera_that_needs_gstreamer_fails_without_it_and_others_do_not(monkey
         assert video.gstreamer(Config()).verdict == "ok"
     finally:
         gstreamer.load.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("uri", "verdict", "said"),
+    [
+        (None, "ok", "names none"),
+        ("proving-ground://lane", "ok", "proving-ground://lane"),
+        ("rtsp://me:word@10.0.0.7/road", "ok", "rtsp://me:***@10.0.0.7/road"),
+        ("v4l2:///dev/no-such-camera", "fail", "there is no /dev/no-such-camera"),
+        ("no-such-file.mp4", "fail", "no such file"),
+        ("nowhere://x", "fail", "no source is registered for nowhere://"),
+    ],
+)
+def test_whether_the_configured_source_is_there_is_told(uri: str | None, verdict: str, said: str) -> None:
+    found = software.source(Config(source=uri))
+    assert found.verdict == verdict
+    assert said in found.found
+    assert bool(found.mend) == (verdict == "fail")
+
+
+@pytest.mark.parametrize(
+    ("uri", "extra"), [("ros2://camera/image_raw", "'.[dds]'"), ("rosbag://monday.bag", "'.[ros]'")]
+)
+def test_a_source_whose_package_is_missing_fails_with_the_way_to_it(
+    uri: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert software.source(Config(source=uri)).verdict == "ok"
+    monkeypatch.setattr(software, "find_spec", lambda name: None)
+    found = software.source(Config(source=uri))
+    assert found.verdict == "fail"
+    assert extra in found.mend
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")
