@@ -67,7 +67,7 @@ class Finding:
 
     def __str__(self) -> str:
         """As a line for people."""
-        return f"{self.file}: {self.text}"
+        return f"{self.file}: {self.text}" if self.file else self.text
 
 
 @dataclass(frozen=True)

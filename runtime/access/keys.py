@@ -136,7 +136,9 @@ def make_pair(folder: Path, name: str) -> ConnectionKey:
     except FileExistsError:
         raise
     except OSError as error:
-        raise AccessError(f"no connection's key can be made in {folder}: {error.strerror}") from error
+        raise AccessError(
+            f"no connection's key can be made in {folder}: {error.strerror}; name another folder"
+        ) from error
     return pair
 
 

@@ -10,8 +10,8 @@ The folder has mode 0700. What others can read or write is refused.
 
 from __future__ import annotations
 
-import contextlib
 import os
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +32,6 @@ from runtime.seal.private import Kept, private_file, public_file, read_private, 
 from runtime.seal.rotation import ROTATION_TYPE, Rotation, rotation_payload
 
 KEY_NAME, PUBLIC_NAME = "signing.key", "signing.pub"
-_NEW = "sightline keys new"
 _KEPT = Kept("signing key", "nobody could trust its signatures", SealError)
 
 
@@ -65,7 +64,8 @@ def load_key(folder: Path) -> VehicleKey:
     try:
         data = read_private(path, _KEPT)
     except FileNotFoundError:
-        raise SealError(f"there is no signing key in {folder}; make one: {_NEW}") from None
+        make = "sightline keys new" + ("" if folder == default_key_dir() else f" --key-dir {shlex.quote(str(folder))}")
+        raise SealError(f"there is no signing key in {folder}; make one: {make}") from None
     try:
         private = load_pem_private_key(data, password=None)
     except (ValueError, TypeError) as error:
@@ -105,8 +105,12 @@ def new_key(folder: Path) -> VehicleKey:
 def ensure_key(folder: Path) -> tuple[VehicleKey, bool]:
     """The vehicle's key, made where there is none yet, and whether it was made now. Raises SealError."""
     if not (folder / KEY_NAME).exists():
-        with contextlib.suppress(SealError):  # another run makes it at this moment; or the reason is told below
+        try:
             return new_key(folder), True
+        except SealError:
+            if not (folder / KEY_NAME).exists():
+                raise
+            # another run made it at this moment
     return load_key(folder), False
 
 

@@ -112,7 +112,10 @@ def run_drive(
         if newest[0].frames == 0 and newest[0].phase != "done":
             shutil.rmtree(drive_dir, ignore_errors=True)  # nothing was driven, so there is nothing to keep
             # The drive's own copies are gone: name the files that they were made of.
-            error = (newest[0].error or _death(result)).replace(str(plan.model_path), config.model)
+            stopped = (
+                result.stopped_by and f"stopped by {result.stopped_by} before its first frame: nothing was recorded"
+            )
+            error = (newest[0].error or stopped or _death(result)).replace(str(plan.model_path), config.model)
             raise SightlineError(error.replace(str(plan.engine_plan_path), str(engine_plan)))
         summary = _summary(drive_dir, drive_id, newest[0], result)
     recorder = accounts.total()

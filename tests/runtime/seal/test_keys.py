@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import stat
 import threading
@@ -173,28 +172,6 @@ def test_a_run_whose_key_others_can_read_does_not_begin(folder: Path) -> None:
     assert not (folder.parent / "drives").exists()
 
 
-def test_who_follows_is_on_the_disk_before_the_old_key_goes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After it nobody could sign that statement; what a power failure leaves follows from the order of the calls."""
-    new_key(folder)
-    done: list[str] = []
-    fsync, replace_path = os.fsync, Path.replace
-
-    def synced(descriptor: int) -> None:
-        done.append(f"sync {Path(f'/proc/self/fd/{descriptor}').readlink().name.partition('.')[0]}")
-        fsync(descriptor)
-
-    def replaced(source: Path, target: Path) -> Path:
-        done.append(f"replace {target.name.partition('.')[0]}")
-        return replace_path(source, target)
-
-    monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(Path, "replace", replaced)
-    old, new = rotate_key(folder)
-    retired, statement = f"retired-{old.key_id[:16]}", f"rotation-{new.key_id[:16]}"
-    each = [[f"sync {name}", f"replace {name}", "sync keys"] for name in (retired, statement, "signing", "signing")]
-    assert done == [call for calls in each for call in calls]
-
-
 def test_a_public_half_that_was_not_written_any_more_follows_from_the_private_one(folder: Path) -> None:
     """Whoever made or changed the key was killed in between."""
     public = folder / "signing.pub"
@@ -211,3 +188,13 @@ def test_a_public_half_that_was_not_written_any_more_follows_from_the_private_on
     public.with_name(f"retired-{first.key_id[:16]}.pub").unlink()
     assert load_key(folder).key_id == second.key_id
     assert public.read_bytes() == written, "it may be that of a newer key than the one that was read a moment ago"
+
+
+def test_a_key_that_cannot_be_made_is_told_with_the_reason_and_one_that_is_absent_with_its_folder(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(SealError, match=r"can be made in .*Not a directory; name another folder"):
+        ensure_key(tmp_path / "file" / "keys")
+    with pytest.raises(SealError, match=f"sightline keys new --key-dir {tmp_path}/none"):
+        load_key(tmp_path / "none")
