@@ -21,7 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("config", nargs="?", type=Path, help="a YAML file or a packaged one (default: bench.yaml)")
     parser.add_argument("--source", help="a video, a folder of images, a Udacity-simulator log, or a URI")
-    parser.add_argument("--model", type=Path, help="an ONNX file with its manifest, in place of the configuration's")
+    parser.add_argument(
+        "--model",
+        help="an ONNX file with its manifest, or a packaged one's name (vit.onnx), in place of the configuration's",
+    )
     parser.add_argument("--out", type=Path, default=Path("drives"), help="where the drive's folder goes (drives/)")
     parser.add_argument("--pacing", choices=("lockstep", "real-time"), help="files run in lockstep by default")
 
@@ -30,12 +33,12 @@ def run(args: argparse.Namespace) -> int:
     """Drive to the end of the source, or to the first Ctrl-C. Exit code 2 where the drive broke off."""
     import msgspec
 
-    from runtime.contracts.config import DEFAULT_CONFIG, load_config
+    from runtime.contracts.config import DEFAULT_CONFIG, load_config, model_path
     from runtime.supervise.launch import run_drive
 
     config = load_config(args.config or Path(DEFAULT_CONFIG))
     if args.model is not None:
-        config = msgspec.structs.replace(config, model=str(args.model))
+        config = msgspec.structs.replace(config, model=str(model_path(args.model, Path())))
     source = args.source or config.source
     if source is None:
         raise UsageError("no source is named; add --source PATH_OR_URI, or `source:` to the configuration")

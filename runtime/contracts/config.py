@@ -85,7 +85,8 @@ class BusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tcp_marks: str = "tcp://127.0.0.1:5593"
 
     def __post_init__(self) -> None:
-        """Off loopback nothing is served without keys."""
+        """Off loopback nothing is served without keys, and no address twice."""
+        taken: dict[str, str] = {}
         for key in ("tcp_viewers", "tcp_pictures", "tcp_link", "tcp_marks"):
             value = getattr(self, key)
             if not _is_tcp(value):
@@ -95,6 +96,9 @@ class BusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     f"{key}: {value!r} is not on loopback, and there nothing is served without keys; take "
                     "`curve: false` out, or use tcp://127.0.0.1:PORT"
                 )
+            if value in taken and self.transport == "tcp":
+                raise ValueError(f"{key}: {value!r} is where {taken[value]} is served; give each a port of its own")
+            taken[value] = key
 
 
 class IncidentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -192,7 +196,7 @@ def load_config(path: Path) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from error
     config = parse_config(text, str(path))
-    return msgspec.structs.replace(config, model=str(_model_path(config.model, path)))
+    return msgspec.structs.replace(config, model=str(model_path(config.model, path.parent)))
 
 
 def default_config() -> Config:
@@ -215,8 +219,9 @@ def dump_config(config: Config) -> str:
     return as_yaml(config)
 
 
-def _model_path(model: str, config_path: Path) -> Path:
-    beside = config_path.parent / model
+def model_path(model: str, folder: Path) -> Path:
+    """The file that a model's name means: one in (or seen from) the folder, else the packaged one of that name."""
+    beside = folder / model
     if beside.is_file():
         return beside.resolve()
     return packaged(model) or beside

@@ -41,6 +41,10 @@ def test_a_dumped_configuration_reads_back_the_same() -> None:
         ("engine:\n  providers: [7]\n", ["f.yaml:2", "engine.providers.0", "7", "str"]),
         ("engine:\n  threads: two\n", ["f.yaml:2", "engine.threads", "two", "int"]),
         ("engine: 3\n", ["f.yaml:1", "engine", "3"]),
+        (
+            "bus:\n  transport: tcp\n  tcp_viewers: tcp://127.0.0.1:5591\n",
+            ["f.yaml", "tcp_pictures", "tcp://127.0.0.1:5591", "tcp_viewers", "port of its own"],
+        ),
         ("bus:\n  curve: false\n  tcp_link: tcp://0.0.0.0:5\n", ["f.yaml", "tcp_link", "0.0.0.0", "loopback", "keys"]),
         ("bus:\n  tcp_marks: tcp://eth0:5593\n", ["f.yaml", "tcp_marks", "eth0", "in numbers"]),
         ("bus:\n  tcp_viewers: tcp://10.0.0.300:5593\n", ["f.yaml", "tcp_viewers", "10.0.0.300"]),
