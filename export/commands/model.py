@@ -98,7 +98,8 @@ def _shown(path: Path, manifest: Manifest, worth: Worth, report: Path | None) ->
             f"({grid.origin_x_px:g}, {grid.origin_y_px:g}), each sees {grid.field_x_px:g} x {grid.field_y_px:g} px",
         ]
     lines.append(f"tolerance    {manifest.tolerance:g}")
-    lines.append(f"worth        {worth.verdict}{''.join(f'; {reason}' for reason in worth.reasons)}")
+    lines.append(f"worth        {worth.verdict}")
+    lines += [f"             {reason}" for reason in worth.reasons]
     if report is not None:
         lines.append(f"report       {report}")
     return lines

@@ -71,7 +71,7 @@ def test_the_verdict_beside_a_model_is_shown_and_one_of_another_network_is_not(
     report = model.with_name("small.report.json")
     sha = manifest_of(model.read_bytes(), "m").graph_sha256
     report.write_text(json.dumps({"graph_sha256": sha, "worth": worth}), encoding="utf-8")
-    assert "worth showing; it beats edges" in said(capsys, 0, "show", model)
+    assert "worth showing\n             it beats edges\n" in said(capsys, 0, "show", model)
     found = json.loads(said(capsys, 0, "show", model, "--json"))
     assert found["worth"]["verdict"] == "worth showing"
     assert found["manifest"]["graph_sha256"] == sha
