@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,12 +41,18 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         console.emit_json(report)
     else:
-        console.emit("\n".join(story(report)))
+        console.emit("\n".join(story(report, called(Path(sys.argv[0])))))
     return ExitCode.NO if report.replay.diverged else ExitCode.YES
 
 
-def story(report: DemoReport) -> list[str]:
-    """The demonstration in ten lines."""
+def called(started: Path) -> str:
+    """How this shell can call the command again: `make demo` starts it by its path, where PATH may lack it."""
+    by_path = started.name == "sightline" and shutil.which("sightline") is None
+    return shlex.quote(str(started)) if by_path else "sightline"
+
+
+def story(report: DemoReport, command: str) -> list[str]:
+    """The demonstration in ten lines; `command` is how to call the next verb."""
     drive, replay = report.drive, report.replay
     return [
         f"Drove {drive.frames} frames of a road whose markings end in the low sun: {drive.decided} decided, "
@@ -54,9 +63,9 @@ def story(report: DemoReport) -> list[str]:
         f"Drive     {drive.drive}",
         f"Pictures  {Path(report.clip).parent} ({len(report.pictures)} of them)",
         f"Clip      {report.clip}",
-        f"Next      sightline info {drive.drive}",
-        f"          sightline incidents {drive.drive}",
-        f"          sightline replay {drive.drive}",
+        f"Next      {command} info {drive.drive}",
+        f"          {command} incidents {drive.drive}",
+        f"          {command} replay {drive.drive}",
     ]
 
 

@@ -46,7 +46,7 @@ def test_the_pages_example_is_exported_as_it_stands(tmp_path: Path) -> None:
     command = blocks(PAGE, "sh")[0].splitlines()[0].split()
     done = subprocess.run([SIGHTLINE, *command[1:]], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
-    stated = {name for row in table(PAGE, "file") for name in row["file"].replace("NAME", "my-policy").split(", ")}
+    stated = {name for row in table(PAGE, "file") for name in row["file"].replace("NAME", "my_policy").split(", ")}
     written = {path.name for path in (tmp_path / "exported").iterdir() if not path.name.startswith(".")}
-    assert written == stated - {"my-policy.gradient.onnx"}
+    assert written == stated - {"my_policy.gradient.onnx"}
     shutil.rmtree(tmp_path / "exported")

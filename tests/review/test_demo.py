@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import cv2
+import pytest
 
-from review.commands.demo import what_happened
+from review.commands.demo import called, what_happened
 from review.demo import find_incident
 from runtime.record.drive import open_drive
 
@@ -43,3 +44,11 @@ def test_a_drive_in_its_lane_has_no_incident(tmp_path: Path) -> None:
     assert find_incident(open_drive(Path(json.loads(done.stdout)["drive"]))) is None
     assert "to the end" in what_happened(None, None)[0]
     assert "stopped by SIGINT" in what_happened(None, "SIGINT")[0], "nobody knows how it would have ended"
+
+
+def test_what_to_type_next_can_be_typed_in_this_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert called(Path(".venv/bin/sightline")) == ".venv/bin/sightline"
+    assert called(Path("sightline.py")) == "sightline"
+    (tmp_path / "sightline").touch(mode=0o755)
+    assert called(Path(".venv/bin/sightline")) == "sightline"
