@@ -10,6 +10,7 @@ The folder has mode 0700. What others can read or write is refused.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import time
