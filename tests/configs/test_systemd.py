@@ -148,5 +148,5 @@ def test_the_units_wait_for_the_last_seal_before_anything_is_killed() -> None:
     )
     assert float(*lines(service, "TimeoutStopSec")) > RECORDER_SEALS_WITHIN_S
     [stop] = lines(container, "ExecStop")
-    seconds = int(re.findall(r"--time (\d+)", stop)[0])
+    seconds = int(re.findall(r" -t (\d+)", stop)[0])
     assert RECORDER_SEALS_WITHIN_S < seconds < float(*lines(container, "TimeoutStopSec"))
