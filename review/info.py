@@ -99,7 +99,8 @@ class DriveInfo:
 def info(path: Path) -> DriveInfo:
     """Read a drive's account of itself. Raises RecordError where it is none, or a segment is damaged."""
     drive = open_drive(find_drive(path))
-    used = in_use(drive.path)  # before its end is looked for: a drive that ends meanwhile is told as one that goes on
+    # Before its end is looked for: a drive that ends meanwhile is told as one that goes on.
+    used = in_use(drive.path) is True
     header, closing = drive.header, drive.closing()
     ledger = _ledger(drive)
     all_events = (message.decode() for message in drive.messages(EVENT))

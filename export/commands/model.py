@@ -34,12 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show one model, or compare two: exit code 0 where they agree within the first one's tolerance, 1 where not."""
-    from runtime.contracts.config import named_model
+    from runtime.contracts.config import model_path
 
     if len(args.files) != _FILES[args.what]:
         raise UsageError(f"model {args.what} takes {_FILES[args.what]} file(s), and {len(args.files)} were given")
     if args.what == "show":
-        return _show(named_model(args.files[0]), json=args.json)
+        return _show(model_path(str(args.files[0])), json=args.json)
     need_extra()
     if args.frames is None:
         raise UsageError("model diff compares on frames; add --frames with a drive, a video or a proving-ground:// URI")

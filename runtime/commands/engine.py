@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0: there is a plan that may drive; 1 (check): it may not; 2: it could not be built or judged."""
-    from runtime.contracts.config import named_model
+    from runtime.contracts.config import model_path
     from runtime.engines.tensorrt.cache import PlanCache, cache_folder
 
     cache = PlanCache(args.cache or cache_folder())
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         return _list(args, cache)
     if args.model is None:
         raise UsageError(f"no model is named: sightline engine {args.action} MODEL.onnx")
-    args.model = named_model(args.model)
+    args.model = model_path(str(args.model))
     return _build(args, cache) if args.action == "build" else _check(args, cache)
 
 

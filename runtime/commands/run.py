@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
     config = load_config(args.config or Path(DEFAULT_CONFIG))
     if args.model is not None:
-        config = msgspec.structs.replace(config, model=str(model_path(args.model, Path())))
+        config = msgspec.structs.replace(config, model=str(model_path(args.model)))
     source = args.source or config.source
     if source is None:
         raise UsageError("no source is named; add --source PATH_OR_URI, or `source:` to the configuration")

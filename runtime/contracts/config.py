@@ -174,13 +174,6 @@ def packaged(name: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def named_model(given: Path) -> Path:
-    """The model that somebody names, as a configuration does: a path, or the name of a packaged one."""
-    if given.parent == Path() and not given.exists():
-        return packaged(given.name) or given
-    return given
-
-
 def load_config(path: Path) -> Config:
     """Read and check a configuration file. Raises ConfigError naming file, line, key, value and what is allowed."""
     try:
@@ -219,7 +212,7 @@ def dump_config(config: Config) -> str:
     return as_yaml(config)
 
 
-def model_path(model: str, folder: Path) -> Path:
+def model_path(model: str, folder: Path = Path()) -> Path:
     """The file that a model's name means: one in (or seen from) the folder, else the packaged one of that name."""
     beside = folder / model
     if beside.is_file():

@@ -22,7 +22,7 @@ def checkup(config_path: Path | None, out: Path) -> tuple[Finding, ...]:
         engines.gpu(),
         engines.tensorrt(),
         software.sources(),
-        video.cameras(config),
+        video.cameras(),
         said,
     ]
     if config is not None:

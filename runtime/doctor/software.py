@@ -18,6 +18,7 @@ from runtime.sources.location import located, scheme_of, without_password
 
 _PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pyzmq", "av", "msgspec", "mcap", "cryptography")
 _NEEDED = {"ros2": ("cyclonedds", "dds"), "rosbag": ("rosbags", "ros")}  # a source's package, and the extra with it
+_ARGUS_SOCKET = "tmp/argus_socket"
 _OF_FILES = ("file", "video", "images", "udacity")
 
 
@@ -49,7 +50,7 @@ def sources() -> Finding:
     return Finding("sources", "ok", ", ".join(registry.names("sightline.sources")))
 
 
-def source(config: Config) -> Finding:
+def source(config: Config, root: Path = Path("/")) -> Finding:
     """Whether what the configuration drives from is there. Nothing is opened: a camera may be in use."""
     uri = config.source
     if uri is None:
@@ -59,17 +60,22 @@ def source(config: Config) -> Finding:
     if package and find_spec(package) is None:
         mend = f"in a checkout of Sightline: python -m pip install '.[{extra}]'"
         return Finding("source", "fail", f"{shown} needs {package}, which is not here", mend)
+    mend = "name another by `source:` in the configuration, or by --source"
     try:
         if scheme in CAMERAS:
             address = parse(uri)
-            if address.kind == "v4l2" and not Path(address.place).exists():
-                raise SourceError(f"there is no {address.place}: is the camera plugged in?")
+            if address.kind == "v4l2" and not (root / address.place.lstrip("/")).exists():
+                mend = f"plug it in, or {mend} (v4l2-ctl --list-devices); a container is given it by --device"
+                raise SourceError(f"there is no {address.place}")
+            if address.kind == "csi" and not (root / _ARGUS_SOCKET).exists():
+                mend = "sudo systemctl restart nvargus-daemon; a container is given its socket (docs/jetson.md)"
+                raise SourceError(f"there is no /{_ARGUS_SOCKET}: the daemon of the CSI cameras does not run")
         elif scheme in _OF_FILES:
             located(uri)
         elif scheme not in registry.names("sightline.sources"):
             raise SourceError(f"{shown}: no source is registered for {scheme}://")
     except SourceError as error:
-        return Finding("source", "fail", str(error), "name another by `source:` in the configuration, or by --source")
+        return Finding("source", "fail", str(error), mend)
     return Finding("source", "ok", shown)
 
 

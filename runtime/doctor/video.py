@@ -23,13 +23,10 @@ _PLUGINS = (
     "scripts/system-packages camera; NVIDIA's elements are JetPack's nvidia-l4t-gstreamer, in a container by "
     "--runtime nvidia (docs/jetson.md)"
 )
-_ARGUS_SOCKET = "tmp/argus_socket"
 
 
-def cameras(config: Config | None = None, root: Path = Path("/")) -> Finding:
-    """The kernel's video devices, by name, whether this user may open them, and whether the one that the configuration
-    names is there. None is opened: a drive may have it.
-    """
+def cameras(root: Path = Path("/")) -> Finding:
+    """The kernel's video devices, by name, and whether this user may open them. None is opened: a drive may have it."""
     names: dict[str, list[str]] = {}
     closed = []
     for device in sorted((root / "sys/class/video4linux").glob("video[0-9]*")):
@@ -37,13 +34,9 @@ def cameras(config: Config | None = None, root: Path = Path("/")) -> Finding:
         names.setdefault(text_of(device / "name") or "unnamed", []).append(f"/dev/{device.name}")
         if node.exists() and not os.access(node, os.R_OK | os.W_OK):
             closed.append(f"/dev/{device.name}")
-    found = "; ".join(f"{name} ({', '.join(nodes)})" for name, nodes in names.items())
-    missing = None if config is None else _missing(config.source, root)
-    if missing is not None:
-        lacking, mend = missing
-        return Finding("cameras", "fail", f"{found or 'the kernel shows none'}; {lacking}", mend)
-    if not found:
+    if not names:
         return Finding("cameras", "ok", "the kernel shows none; files and networks need none")
+    found = "; ".join(f"{name} ({', '.join(nodes)})" for name, nodes in names.items())
     if closed:
         mend = "sudo usermod -aG video $USER, and log in again"
         return Finding("cameras", "warn", f"{found}; not to be opened by this user: {', '.join(closed)}", mend)
@@ -66,23 +59,6 @@ def gstreamer(config: Config) -> Finding:
             return Finding("gstreamer", "fail", str(error), _PLUGINS)
         return Finding("gstreamer", "ok", "not here; files need none, and PyAV reads USB and network cameras")
     return Finding("gstreamer", "ok", f"{version}: {without_password(pipeline)}" if pipeline else version)
-
-
-def _missing(source: str | None, root: Path) -> tuple[str, str] | None:
-    """What the configured camera lacks, and the mend; a wrong URI is GStreamer's line to tell."""
-    try:
-        address = camera_of(source)
-    except SourceError:
-        return None
-    if address is None:
-        return None
-    if address.kind == "v4l2" and not (root / address.place.lstrip("/")).exists():
-        mend = "plug it in, or name another as `source` (v4l2-ctl --list-devices); a container is given it by --device"
-        return f"there is no {address.place}, which the configuration names", mend
-    if address.kind == "csi" and not (root / _ARGUS_SOCKET).exists():
-        mend = "sudo systemctl restart nvargus-daemon; a container is given its socket (docs/jetson.md)"
-        return f"there is no /{_ARGUS_SOCKET}: the daemon of the CSI cameras does not run", mend
-    return None
 
 
 def camera_of(source: str | None) -> Address | None:

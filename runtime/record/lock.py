@@ -59,15 +59,15 @@ def exclusive(drive_dir: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def in_use(drive_dir: Path) -> bool:
-    """Whether it is being written, recovered or deleted from at this moment; False where that cannot be known."""
+def in_use(drive_dir: Path) -> bool | None:
+    """Whether it is being written, recovered or deleted from at this moment; None where that cannot be known."""
     try:
         with exclusive(drive_dir):
             return False
     except DriveInUseError:
         return True
-    except RecordError:
-        return False
+    except RecordError:  # a filesystem without locks cannot tell
+        return None
 
 
 def _opened(drive_dir: Path) -> int:

@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from runtime.contracts.errors import LinkError, RecordError
-from runtime.record.lock import DriveInUseError, exclusive
+from runtime.contracts.errors import LinkError
+from runtime.record.lock import in_use
 from runtime.sources.location import without_password
 from runtime.supervise.plan import PLAN_NAME, RUN_PREFIX, RunPlan, read_plan
 
@@ -71,13 +71,8 @@ def _bases() -> Iterator[Path]:
 
 
 def _is_written(drive_dir: Path) -> bool:
-    try:
-        with exclusive(drive_dir):
-            return False
-    except DriveInUseError:
-        return True
-    except RecordError:  # a filesystem without locks cannot tell
-        return drive_dir.is_dir()
+    known = in_use(drive_dir)
+    return drive_dir.is_dir() if known is None else known
 
 
 def _is_own(folder: Path) -> bool:

@@ -100,9 +100,9 @@ def test_cameras_are_named_with_their_nodes(tmp_path: Path) -> None:
     ],
 )
 def test_a_configured_camera_that_is_not_there_is_a_failure(tmp_path: Path, source: str, there: str, said: str) -> None:
-    found = video.cameras(Config(source=source), tmp_path)
+    found = software.source(Config(source=source), tmp_path)
     assert (found.verdict, said in found.found, bool(found.mend)) == ("fail", True, True)
-    assert video.cameras(Config(source=source), plant(tmp_path, {there: ""})).verdict == "ok"
+    assert software.source(Config(source=source), plant(tmp_path, {there: ""})).verdict == "ok"
 
 
 def test_a_pipeline_of_which_an_element_is_missing_is_a_failure() -> None:
