@@ -138,6 +138,8 @@ def _take_up(drive_dir: Path, found: Leftover, signer: DriveSealer | None, unsig
         store.close()
     except RecordError as error:
         why = str(error)
+    if not store.next_sequence and not (signer is not None and signer.segments):
+        return Recovery(str(drive_dir), "empty", journals=found.journals)  # it died before it had a whole set
     why = why or store.sealing.unfinished
     heads = store.sealing.take_heads()
     return Recovery(

@@ -208,6 +208,23 @@ def test_a_drive_that_had_ended_is_sealed_without_an_open_end(tmp_path: Path) ->
     assert open_drive(cut).closing() is None
 
 
+@pytest.mark.parametrize("keys", ["there", "gone"])
+def test_a_drive_that_died_before_its_first_set_was_whole_holds_nothing_and_wants_no_seal(
+    drive_dir: Path, tmp_path: Path, keys: str
+) -> None:
+    journal = active_journal(drive_dir).read_bytes()
+    for path in drive_dir.glob("*segment-*"):
+        path.unlink()
+    for cut in (journal[:5], journal[: journal.index(b'"frame_sequence"')], b""):
+        journal_path(drive_dir, 0).write_bytes(cut)
+        done = recover(drive_dir, None if keys == "there" else tmp_path)
+        assert (done.outcome, done.journals, done.why) == ("empty", 1, "")
+        assert str(done) == f"{drive_dir}: nothing was recorded"
+        assert not journal_path(drive_dir, 0).exists()
+    journal_path(drive_dir, 0).write_bytes(b"")
+    assert sightline("recover", drive_dir)[0] == 0
+
+
 @pytest.mark.parametrize(
     ("name", "place"),
     [("segment-0000.mcap", 400), ("segment-0000.seal.json", 30), (CONFIG_NAME, 0), ("unsealed", 4000)],
