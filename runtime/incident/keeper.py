@@ -9,12 +9,12 @@ from runtime.contracts.config import IncidentConfig
 from runtime.contracts.errors import RecordError
 from runtime.contracts.incident import Incident, IncidentIndex, Mark, Marked, Trigger, TriggerKind
 from runtime.contracts.topics import INCIDENT, TRIGGER, Topic
-from runtime.contracts.units import NS_PER_S
+from runtime.contracts.units import NS_PER_S, ns_from_s
 from runtime.incident import windows
 from runtime.incident.index import read_index, write_index
-from runtime.incident.triggers import WATCHED, Moment, Watch, watch
+from runtime.incident.triggers import REARM_NS, WATCHED, Moment, Watch, watch
 from runtime.incident.windows import KEPT_MARKS, Incidents, Margin, Span
-from runtime.record.reading import read_messages
+from runtime.record.reading import RecordedMessage, read_messages
 from runtime.record.segment import SegmentFile, segment_files
 from runtime.record.store import DriveStore
 from runtime.retention.reserve import is_no_room
@@ -174,13 +174,14 @@ class IncidentKeeper:
 
     def _take_up(self, open_files: Iterable[SegmentFile]) -> None:
         """Go on with what an earlier recorder left: its list, and what stands in the segments that it left open."""
+        files = (*self._just_sealed(), *open_files)
         try:
             index = read_index(self._dir)
             if index is not None and index.drive_id != self._drive_id:
                 raise RecordError(f"the list of incidents in {self._dir} is the drive {index.drive_id}'s")
         except RecordError as error:
             self.damage = str(error)
-            index, open_files = None, segment_files(self._dir)
+            index, files = None, segment_files(self._dir)
         if index is not None:
             self._saved = self._incidents = index.incidents
         header = self._store.header
@@ -190,23 +191,34 @@ class IncidentKeeper:
         for one in self._incidents:
             if not one.open and one.t_to_ns + self._margin.before_ns < self._now.t_source_ns:
                 self._written[one.number] = one  # one that was closed after what is on the disk is told again
-        for file in open_files:
+        for file in files:
             self._read(file)
         spans = self._source_spans()
         self._incidents = windows.touching(self._incidents, spans)
         self._pin(spans)
 
+    def _just_sealed(self) -> tuple[SegmentFile, ...]:
+        """Sealed segments with what is to be remembered still of conditions that hold."""
+        spans = self._store.spans
+        since_ns = self._store.last_log_time_ns - max(REARM_NS, ns_from_s(self._config.deadline_window_s))
+        return tuple(file for file in segment_files(self._dir) if file.sealed and spans[file.index].last_ns >= since_ns)
+
     def _read(self, file: SegmentFile) -> None:
-        """What a segment tells of incidents, and what is to be remembered of the messages in it. What these set off is
-        told behind them, in the same set.
-        """
+        """What a segment tells of incidents, and what is to be remembered of the messages in it."""
+        try:
+            for message in read_messages(file, _ROWS):
+                self._follow(message)
+        except RecordError as error:  # a sealed one: the others are whole
+            self.damage = self.damage or str(error)
+
+    def _follow(self, message: RecordedMessage) -> None:
+        """What a message sets off is told behind it, in the same set."""
         header = self._store.header
-        for message in read_messages(file, _ROWS):
-            if message.row is INCIDENT:
-                one: Incident = message.decode()
-                self._written[one.number] = one
-                self._incidents = windows.with_told(self._incidents, one)
-            elif header is not None:
-                ahead_ns = header.utc_origin_ns - header.t_source_origin_ns
-                moment = Moment(message.log_time_ns - ahead_ns, message.sequence)
-                self._watch, _ = watch(self._watch, message.decode(), moment, self._config)
+        if message.row is INCIDENT:
+            one: Incident = message.decode()
+            self._written[one.number] = one
+            self._incidents = windows.with_told(self._incidents, one)
+        elif header is not None:
+            ahead_ns = header.utc_origin_ns - header.t_source_origin_ns
+            moment = Moment(message.log_time_ns - ahead_ns, message.sequence)
+            self._watch, _ = watch(self._watch, message.decode(), moment, self._config)

@@ -148,6 +148,26 @@ def test_a_recorder_that_comes_back_goes_on_where_the_list_and_the_journal_ended
     assert max(one.segments) > 5
 
 
+def test_a_condition_that_held_in_a_segment_that_was_just_sealed_is_not_another_one(bench: Bench) -> None:
+    bench.drive(11, collided=range(8, 11)).commit()
+    assert bench.store.segment == 1
+    back = bench.die()
+    back.drive(5, collided=range(11, 14))
+    assert [len(one.triggers) for one in back.incidents] == [1]
+
+
+def test_a_damaged_segment_does_not_keep_a_recorder_from_coming_back(bench: Bench) -> None:
+    bench.drive(35, collided=range(5, 6)).commit()
+    bench.store.sealing.beside(lambda: None).result()
+    (bench.folder / INDEX_NAME).write_bytes(b"{" * 50)
+    damaged = bench.folder / "segment-0001.mcap"
+    data = bytearray(damaged.read_bytes())
+    data[data.index(b"\x28\xb5\x2f\xfd") + 20] ^= 1  # in what zstd made
+    damaged.write_bytes(data)
+    back = bench.die()
+    assert [one.triggers for one in back.incidents] == [one.triggers for one in bench.incidents]
+
+
 def test_what_only_the_journal_holds_is_taken_up_from_it(bench: Bench) -> None:
     bench.drive(40, collided=range(35, 36))
     assert not (bench.folder / INDEX_NAME).exists(), "nothing was acknowledged yet"
