@@ -51,7 +51,10 @@ def damaged(path: Path, error: BaseException) -> RecordError:
     if isinstance(error, EndOfFile):
         reason = "it ends in the middle of a record"
     words = reason or type(error).__name__
-    return RecordError(f"the segment {path} is damaged: {words}; other segments of the drive may be whole")
+    return RecordError(
+        f"the segment {path} is damaged: {words}; other segments of the drive may be whole, and `sightline verify` "
+        "names what was changed"
+    )
 
 
 class SegmentNote(msgspec.Struct, frozen=True):
