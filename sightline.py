@@ -36,10 +36,18 @@ def main() -> int:
         return 2
     try:
         from runtime.commands.main import main as command
+
+        return command()
     except KeyboardInterrupt:
         sys.stderr.write("sightline: interrupted\n")
-        return 2
-    return command()
+    except Exception:  # noqa: BLE001  # a defect is no answer; Python's own exit code would be one, 1 is "no"
+        from traceback import print_exc
+
+        print_exc()
+        sys.stderr.write(
+            "sightline: this is a defect of Sightline; what was asked is not answered. Please report it.\n"
+        )
+    return 2
 
 
 if __name__ == "__main__":

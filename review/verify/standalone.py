@@ -81,7 +81,7 @@ def standalone_source(name: str = "sightline_verify.py") -> str:
     plain = sorted(line for line in imports if line.startswith("import "))
     named = sorted(line for line in imports if line.startswith("from "))
     head = _HEAD.format(version=__version__, name=name, imports="\n".join([*plain, *named]))
-    return "\n".join([head, *bodies]) + '\nif __name__ == "__main__":\n    sys.exit(main(sys.argv[1:]))\n'
+    return "\n".join([head, *bodies]) + '\nif __name__ == "__main__":\n    sys.exit(command())\n'
 
 
 def module_path(module: str) -> Path:

@@ -6,10 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import sightline
+from review.verify import script
 from runtime.commands import console
 from runtime.commands.main import main
 from runtime.contracts import registry
@@ -103,6 +106,23 @@ def test_the_command_refuses_to_start_where_another_package_shadows_ours(tmp_pat
     assert done.returncode == 2
     assert str(tmp_path / "export") in done.stderr
     assert "PYTHONPATH" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "entry"), [("runtime.commands.main", sightline.main), (script.__name__, script.command)]
+)
+def test_a_defect_is_no_answer_and_never_ends_with_the_exit_code_of_a_no(
+    module: str, entry: Callable[[], int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> int:
+        raise ZeroDivisionError("nobody thought of this")
+
+    monkeypatch.setattr(f"{module}.main", broken)
+    assert entry() == 2
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert "nobody thought of this" in said
+    assert "defect" in said
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
