@@ -13,7 +13,7 @@ from runtime.contracts.config import Config
 from runtime.contracts.errors import LinkError, SourceError
 from runtime.doctor.finding import Finding, text_of
 from runtime.record.h264 import H264Encoder, is_key
-from runtime.record.h264_board import open_encoder
+from runtime.record.h264_board import by_board, open_encoder
 from runtime.sources.cameras.address import SCHEMES, Address, parse
 from runtime.sources.cameras.gstreamer import pipeline_of
 from runtime.sources.cameras.open import library_of
@@ -73,7 +73,7 @@ def encoder(config: Config) -> Finding:
     if config.record.picture_codec == "jpeg":
         return Finding("encoder", "ok", "jpeg, by OpenCV")
     try:
-        encoder = open_encoder(config.record.h264_encoder, 720, 1280, config.record.h264_quality)
+        encoder = open_encoder(720, 1280, config.record.h264_quality, by_board=by_board(config.record.h264_encoder))
         with closing(encoder):
             unit = encoder.encode(np.zeros((720, 1280, 3), np.uint8), key=True)
     except LinkError as error:

@@ -112,8 +112,11 @@ def works() -> bool:
         encoder.close()
 
 
-def open_encoder(which: H264Choice, height: int, width: int, quality: int) -> VideoEncoder:
-    """The encoder that a configuration chooses; of itself the board's, where that works. Raises LinkError."""
-    if which == "board" or (which == "auto" and works()):
-        return BoardEncoder(height, width, quality)
-    return H264Encoder(height, width, quality)
+def by_board(choice: H264Choice) -> bool:
+    """Whether a configuration's choice means the board's own encoder here: of itself where that works."""
+    return choice == "board" or (choice == "auto" and works())
+
+
+def open_encoder(height: int, width: int, quality: int, *, by_board: bool) -> VideoEncoder:
+    """The board's encoder, or libx264. Raises LinkError."""
+    return BoardEncoder(height, width, quality) if by_board else H264Encoder(height, width, quality)

@@ -15,7 +15,7 @@ from runtime.contracts.messages import CompressedImage, CompressedVideo, timesta
 from runtime.contracts.source import Picture
 from runtime.contracts.topics import PICTURE, VIDEO
 from runtime.record.h264 import FORMAT, VideoEncoder
-from runtime.record.h264_board import open_encoder
+from runtime.record.h264_board import by_board, open_encoder
 
 
 @dataclass(slots=True)
@@ -29,14 +29,19 @@ class _Film:
 class PictureEncoder:
     """Encodes the pictures of a set, and publishes what it encoded. `degraded`: as small as the configuration allows,
     because room is short.
+
+    `given_up` says why the board's encoder is not used any more, "" where it is, or never was: one that failed is not
+    tried again, since each try can take longer than a frame, and libx264 takes its place.
     """
 
     def __init__(self, publish: Callable[[Payload], None], config: RecordConfig) -> None:
         cv2.setNumThreads(1)  # the other cores are the network's
         self.degraded = False
+        self.given_up = ""
         self._publish, self._config = publish, config
         self._ring: PictureRingReader | None = None
         self._films: dict[str, _Film] = {}  # by camera
+        self._by_board = config.picture_codec == "h264" and by_board(config.h264_encoder)
 
     def open_ring(self, hello: Hello) -> None:
         """Map the ring that the driving process names. Raises LinkError where that is none."""
@@ -55,7 +60,7 @@ class PictureEncoder:
             raise LinkError("a set refers to a picture before its ring was named")
         picture, moment = self._ring.picture(ref), timestamp(log_time_ns)
         if self._config.picture_codec == "h264":
-            name, unit = VIDEO.name.format(camera=ref.camera), self._unit(ref.camera, picture, segment)
+            name, unit = VIDEO.name.format(camera=ref.camera), self._unit_somehow(ref.camera, picture, segment)
             data = VIDEO.encode(CompressedVideo(moment, ref.camera, unit, FORMAT, sequence))
         else:
             name, jpeg = PICTURE.name.format(camera=ref.camera), self._jpeg(ref.camera, picture)
@@ -64,6 +69,19 @@ class PictureEncoder:
         self._publish(payload)
         return payload
 
+    def _unit_somehow(self, camera: str, picture: Picture, segment: int) -> bytes:
+        try:
+            return self._unit(camera, picture, segment)
+        except LinkError as error:
+            if not self._by_board:
+                raise
+            self.given_up = f"the board's encoder is given up, and libx264 takes its place: {error}"
+        self._by_board = False
+        for film in self._films.values():
+            film.encoder.close()
+        self._films.clear()
+        return self._unit(camera, picture, segment)
+
     def _unit(self, camera: str, picture: Picture, segment: int) -> bytes:
         retention = self._config.retention
         quality = retention.degraded_h264_quality if self.degraded else self._config.h264_quality
@@ -71,7 +89,7 @@ class PictureEncoder:
         if film is None or film.encoder.size != (height, width) or film.encoder.quality != quality:
             if film is not None:
                 film.encoder.close()
-            film = _Film(open_encoder(self._config.h264_encoder, height, width, quality), -1)
+            film = _Film(open_encoder(height, width, quality, by_board=self._by_board), -1)
         try:
             unit = film.encoder.encode(picture, key=film.segment != segment)
         except LinkError:

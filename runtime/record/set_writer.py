@@ -34,6 +34,7 @@ class SetWriter:
     ) -> None:
         self._store, self._pictures, self._incidents, self._watch = store, pictures, incidents, watch
         self._clock, self._say, self._reject = clock, say, reject
+        self._told_given_up = ""
 
     def take_header(self, message: MessageSet) -> None:
         """Keep the drive's header, where the set holds it."""
@@ -91,8 +92,15 @@ class SetWriter:
             except LinkError as error:
                 self._say(3, "recorder.picture-missing", str(error))
                 continue
+            finally:
+                self._tell_encoder()
             if recorded:
                 self._write(payload)
+
+    def _tell_encoder(self) -> None:
+        if self._pictures.given_up != self._told_given_up:
+            self._told_given_up = self._pictures.given_up
+            self._say(4, "recorder.encoder", self._told_given_up)
 
     def _write(self, payload: Payload) -> None:
         topic = find_topic(payload.topic)

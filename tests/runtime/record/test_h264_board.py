@@ -14,7 +14,7 @@ from review.pictures import PictureDecoder
 from runtime import gstreamer
 from runtime.contracts.errors import LinkError, SourceError
 from runtime.record.h264 import KEY_EVERY, H264Encoder, is_key
-from runtime.record.h264_board import X264, BoardEncoder, open_encoder, works
+from runtime.record.h264_board import X264, BoardEncoder, by_board, open_encoder, works
 from tests.runtime.record.test_h264 import IDR, PPS, SPS, message, road, units
 
 SMPTE_170M = 6  # the other of the two names that H.264 has for BT.601's matrix (table E-5)
@@ -78,7 +78,7 @@ def test_an_encoder_that_gives_nothing_is_refused_in_words() -> None:
 
 @pytest.mark.skipif(works(), reason="this board has an encoder")
 def test_without_one_libx264_takes_its_place_unless_the_boards_is_asked_for() -> None:
-    assert isinstance(open_encoder("auto", 90, 160, 23), H264Encoder)
-    assert isinstance(open_encoder("libx264", 90, 160, 23), H264Encoder)
+    assert [by_board("auto"), by_board("libx264"), by_board("board")] == [False, False, True]
+    assert isinstance(open_encoder(90, 160, 23, by_board=False), H264Encoder)
     with pytest.raises(LinkError, match="nvvidconv"):
-        open_encoder("board", 90, 160, 23)
+        open_encoder(90, 160, 23, by_board=True)

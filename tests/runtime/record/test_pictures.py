@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import cv2
+import msgspec
 import pytest
 
 from review.pictures import PictureDecoder
@@ -17,6 +18,7 @@ from runtime.contracts.source import Picture
 from runtime.contracts.topics import VIDEO
 from runtime.record import pictures as module
 from runtime.record.h264 import H264Encoder, is_key
+from runtime.record.h264_board import works
 from runtime.record.pictures import PictureEncoder
 from tests.runtime.record.test_h264 import road
 
@@ -26,10 +28,10 @@ CONFIG = RecordConfig(picture_codec="h264", h264_encoder="libx264")
 class Studio:
     """The driving process's ring and the recorder's encoder at its other end."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: RecordConfig = CONFIG) -> None:
         self.ring = PictureRing(2, 200 * 200 * 3)
         self.published: list[Payload] = []
-        self.encoder = PictureEncoder(self.published.append, CONFIG)
+        self.encoder = PictureEncoder(self.published.append, config)
         self.encoder.open_ring(Hello("session", self.ring.path, self.ring.slots, self.ring.slot_bytes, 0))
 
     def encode(self, sequence: int, picture: Picture, *, camera: str = "front", segment: int = 0) -> CompressedVideo:
@@ -121,7 +123,7 @@ def test_an_encoder_that_failed_is_given_back_and_the_next_picture_stands_by_its
         def close(self) -> None:
             self.closed = True
 
-    def open_failing(_: str, height: int, width: int, quality: int) -> Failing:
+    def open_failing(height: int, width: int, quality: int, *, by_board: bool) -> Failing:
         opened.append(Failing(height, width, quality))
         return opened[-1]
 
@@ -134,6 +136,40 @@ def test_an_encoder_that_failed_is_given_back_and_the_next_picture_stands_by_its
     assert [encoder.closed for encoder in opened] == [True, False]
     assert keys(after) == [0]
     assert_shown([*before, *after], [*given[:2], *given[3:]])
+
+
+def test_a_boards_encoder_that_fails_loses_no_picture_and_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[bool] = []
+
+    class Failing(H264Encoder):
+        def encode(self, picture: Picture, *, key: bool) -> bytes:
+            if self._count == 2:
+                raise LinkError("the encoder hangs")
+            return super().encode(picture, key=key)
+
+    def open_failing(height: int, width: int, quality: int, *, by_board: bool) -> H264Encoder:
+        opened.append(by_board)
+        return (Failing if by_board else H264Encoder)(height, width, quality)
+
+    monkeypatch.setattr(module, "open_encoder", open_failing)
+    studio, given = Studio(msgspec.structs.replace(CONFIG, h264_encoder="board")), road(5)
+    messages = [studio.encode(n, picture) for n, picture in enumerate(given[:2])]
+    assert studio.encoder.given_up == ""
+    messages += [studio.encode(n, picture) for n, picture in enumerate(given[2:], 2)]
+    studio.ring.close()
+    assert "the encoder hangs" in studio.encoder.given_up
+    assert opened == [True, False]
+    assert keys(messages) == [0, 2]
+    assert_shown(messages, given)
+
+
+@pytest.mark.skipif(works(), reason="this board has an encoder")
+def test_where_the_boards_encoder_is_asked_for_and_there_is_none_pictures_are_encoded_all_the_same() -> None:
+    studio, given = Studio(msgspec.structs.replace(CONFIG, h264_encoder="board")), road(3)
+    messages = [studio.encode(n, picture) for n, picture in enumerate(given)]
+    studio.ring.close()
+    assert "nvvidconv" in studio.encoder.given_up
+    assert_shown(messages, given)
 
 
 def test_the_smallest_picture_is_encoded(studio: Studio) -> None:
