@@ -58,6 +58,9 @@ class IncidentIndex(msgspec.Struct, frozen=True):
 
     drive_id: str
     incidents: tuple[Incident, ...] = ()
+    salt: str = (
+        ""  # random: the closing seal has the file's hash, and who is not given the list cannot try guesses on it
+    )
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True, tag="mark"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from runtime.retention.reserve import is_no_room
 
 Write = Callable[[Topic, Trigger | Incident], None]
 _LOOK_NS = NS_PER_S
+_SALT_BYTES = 16
 _ROWS = (*WATCHED, INCIDENT)
 
 
@@ -123,7 +125,7 @@ class IncidentKeeper:
 
     def _write_index(self) -> None:
         """By way of the reserve where there is no room: what is not on the list may be deleted."""
-        index = IncidentIndex(self._drive_id, self._incidents)
+        index = IncidentIndex(self._drive_id, self._incidents, secrets.token_hex(_SALT_BYTES))
         try:
             write_index(self._dir, index)
         except OSError as error:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from runtime.contracts.config import IncidentConfig, RecordConfig
-from runtime.contracts.incident import INDEX_NAME, Incident, IncidentIndex, Mark, Trigger
+from runtime.contracts.incident import INDEX_NAME, Incident, Mark, Trigger
 from runtime.contracts.messages import GroundTruth
 from runtime.contracts.topics import INCIDENT, TRIGGER, TRUTH, Topic
 from runtime.contracts.units import NS_PER_MS, NS_PER_S
@@ -89,6 +89,12 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path).begin()
+
+
+def kept(folder: Path) -> tuple[Incident, ...]:
+    index = read_index(folder)
+    assert index is not None
+    return index.incidents
 
 
 def test_a_drive_without_incidents_has_no_list(bench: Bench) -> None:
@@ -212,7 +218,18 @@ def test_no_segment_is_sealed_before_the_list_speaks_of_its_incidents(bench: Ben
     obstacle.rmdir()
     bench.store.close()
     assert bench.store.sealing.unfinished == ""
-    assert read_index(bench.folder) == IncidentIndex("drive", bench.incidents)
+    assert kept(bench.folder) == bench.incidents
+
+
+def test_the_same_incidents_are_never_the_same_list_so_that_its_signed_hash_confirms_no_guess(tmp_path: Path) -> None:
+    lists = []
+    for number in range(2):
+        (tmp_path / str(number)).mkdir()
+        bench = Bench(tmp_path / str(number)).begin().drive(8)
+        assert bench.keeper.mark([Mark("one", "look at this")])[0].refusal == ""
+        lists.append((bench.folder / INDEX_NAME).read_bytes())
+    assert kept(tmp_path / "0") == kept(tmp_path / "1")
+    assert lists[0] != lists[1]
 
 
 def test_a_disk_without_room_takes_the_list_by_way_of_the_reserve(small_disk: SmallDisk) -> None:
@@ -222,7 +239,7 @@ def test_a_disk_without_room_takes_the_list_by_way_of_the_reserve(small_disk: Sm
     bench.store.reserve.hold(1)
     small_disk.fill()
     assert bench.keeper.mark([Mark("one", "look at this")])[0].refusal == ""
-    assert read_index(folder) == IncidentIndex("drive", bench.incidents)
+    assert kept(folder) == bench.incidents
     assert bench.store.reserve.size_bytes == 0
     small_disk.fill()
     assert "no room" in bench.keeper.mark([Mark("two", "and at this" * 40)])[0].refusal
