@@ -189,7 +189,7 @@ def load_config(path: Path) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from error
     config = parse_config(text, str(path))
-    return msgspec.structs.replace(config, model=str(model_path(config.model, path.parent)))
+    return msgspec.structs.replace(config, model=str(model_path(config.model, path.parent).resolve()))
 
 
 def default_config() -> Config:
@@ -215,6 +215,4 @@ def dump_config(config: Config) -> str:
 def model_path(model: str, folder: Path = Path()) -> Path:
     """The file that a model's name means: one in (or seen from) the folder, else the packaged one of that name."""
     beside = folder / model
-    if beside.is_file():
-        return beside.resolve()
-    return packaged(model) or beside
+    return beside if beside.is_file() else packaged(model) or beside
