@@ -10,6 +10,9 @@ PINS := pyproject.toml scripts/environment scripts/find-python $(wildcard constr
 OTHER_PYTHONS := 3.10 3.12 3.13
 OTHER_PYTHONS_TESTS := tests/runtime tests/review tests/proving_ground tests/ros_bridge
 PYTEST_ARGS ?=
+# How many tests run at once; a file's stay in one process. `make test WORKERS=0`: one by one, in this process.
+WORKERS ?= auto
+SPREAD := --numprocesses=$(WORKERS) --dist=loadfile
 # export/ extends torch's own types, so without torch (another Python than 3.11) mypy is given the rest.
 TYPED_WITHOUT_TORCH := --follow-imports=silent sightline.py runtime review proving_ground ros_bridge $(OTHER_PYTHONS_TESTS)
 
@@ -22,7 +25,7 @@ demo: .venv/.base  ## set up, drive the proving ground, record, replay, show the
 	.venv/bin/sightline demo
 
 test: .venv/.dev  ## set up, run the tests
-	.venv/bin/python -m pytest $(PYTEST_ARGS)
+	.venv/bin/python -m pytest $(SPREAD) $(PYTEST_ARGS)
 
 check: .venv/.dev  ## formatting, lint, types, and whether the docs are true
 	.venv/bin/ruff format --check .
@@ -36,7 +39,7 @@ test-pythons:  ## the runtime's tests under every other supported Python that is
 	for version in $(OTHER_PYTHONS); do \
 	  if python=$$(scripts/find-python $$version 2>/dev/null); then \
 	    $(MAKE) --no-print-directory PYTHON="$$python" .venvs/$$version/.test || exit 1; \
-	    .venvs/$$version/bin/python -m pytest -p no:cacheprovider $(OTHER_PYTHONS_TESTS) $(PYTEST_ARGS) || exit 1; \
+	    .venvs/$$version/bin/python -m pytest -p no:cacheprovider $(SPREAD) $(OTHER_PYTHONS_TESTS) $(PYTEST_ARGS) || exit 1; \
 	    tried="$$tried $$version"; \
 	  else missing="$$missing $$version"; fi; \
 	done; \
