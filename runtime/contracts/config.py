@@ -124,14 +124,6 @@ class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     degraded_jpeg_quality: Annotated[int, Meta(ge=1, le=100)] = 40
     degraded_picture_every: Annotated[int, Meta(ge=2, le=1000)] = 5
 
-    def __post_init__(self) -> None:
-        """Of a quota all of which is to stay free nothing may be used."""
-        if self.quota_mib is not None and self.quota_mib <= self.min_free_mib:
-            raise ValueError(
-                f"quota_mib: {self.quota_mib} is no more than min_free_mib, {self.min_free_mib}, which is kept free of "
-                "it: nothing could be recorded; raise the quota, or lower min_free_mib"
-            )
-
 
 H264Choice = Literal["auto", "board", "libx264"]
 
@@ -177,7 +169,7 @@ def packaged(name: str) -> Path | None:
 def load_config(path: Path) -> Config:
     """Read and check a configuration file. Raises ConfigError naming file, line, key, value and what is allowed."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _text(path)
     except FileNotFoundError:
         found = packaged(path.name) if path.parent == Path() else None
         if found is None:
@@ -186,10 +178,16 @@ def load_config(path: Path) -> Config:
                 f"{', '.join(packaged_configs())}"
             ) from None
         return load_config(found)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from error
-    config = parse_config(text, str(path))
+    config = parse_yaml(text, Config, str(path), _refuse_useless)
     return msgspec.structs.replace(config, model=str(model_path(config.model, path.parent).resolve()))
+
+
+def recorded_config(path: Path) -> Config:
+    """The configuration that a drive keeps: as `load_config`, but what is useless for a new drive drove that one."""
+    try:
+        return parse_config(_text(path), str(path))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is not there: a drive keeps the configuration that drove") from None
 
 
 def default_config() -> Config:
@@ -203,13 +201,32 @@ def packaged_configs() -> tuple[str, ...]:
 
 
 def parse_config(text: str, where: str) -> Config:
-    """As `load_config`, from text; `where` names it in errors. Paths stay as they are written."""
+    """As `recorded_config`, from text; `where` names it in errors. Paths stay as they are written."""
     return parse_yaml(text, Config, where)
 
 
 def dump_config(config: Config) -> str:
     """The configuration as YAML, defaults included."""
     return as_yaml(config)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+
+
+def _refuse_useless(config: Config) -> None:
+    """Raise ValueError where nothing could be recorded: of a quota all of which is to stay free nothing may be used."""
+    kept = config.record.retention
+    if kept.quota_mib is not None and kept.quota_mib <= kept.min_free_mib:
+        raise ValueError(
+            f"record.retention.quota_mib: {kept.quota_mib} is no more than min_free_mib, {kept.min_free_mib}, which is "
+            "kept free of it: nothing could be recorded; raise the quota, or lower min_free_mib"
+        )
 
 
 def model_path(model: str, folder: Path = Path()) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
@@ -21,16 +21,17 @@ _NAMED = re.compile(r"([a-z_]\w*(?:\.\w+)*): ")
 _NUMBER_WITHOUT_POINT = re.compile(r"[-+]?\d+[eE][-+]?\d+")
 
 
-def parse_yaml(text: str, into: type[T], where: str) -> T:
+def parse_yaml(text: str, into: type[T], where: str, check: Callable[[T], None] | None = None) -> T:
     """The file's values as an `into`; unknown and repeated keys are refused.
 
-    A ValueError of a type's own checks may begin with the dotted key that it is about (`outputs.0.scale: …`): it is
-    found in the file.
+    A ValueError of a type's own checks, or of `check`, may begin with the dotted key that it is about
+    (`outputs.0.scale: …`): it is found in the file.
 
     Args:
         text: the file.
         into: a frozen msgspec Struct whose defaults stand for what the file leaves out.
         where: the file's name in errors.
+        check: raises ValueError where the whole of it makes no sense.
 
     Raises:
         ConfigError: `file:line: key = value: what is allowed`.
@@ -54,8 +55,11 @@ def parse_yaml(text: str, into: type[T], where: str) -> T:
         # PyYAML raises what its own conversions do: of a date without such a day, of `!!bool what`.
         raise ConfigError(f"{where}: this is no YAML: {error}") from error
     try:
-        return msgspec.convert({} if values is None else values, into)
-    except msgspec.ValidationError as error:
+        value = msgspec.convert({} if values is None else values, into)
+        if check is not None:
+            check(value)
+        return value
+    except (msgspec.ValidationError, ValueError) as error:
         raise ConfigError(_explain(str(error), root, into, where)) from error
 
 

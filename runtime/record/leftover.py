@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.contracts.config import Config, load_config
+from runtime.contracts.config import Config, recorded_config
 from runtime.contracts.errors import ConfigError, RecordError, SealError
 from runtime.contracts.topics import CLOSING, GAP
 from runtime.record import scan
@@ -87,7 +87,7 @@ def _is_ours(drive_dir: Path, key_dir: Path | None) -> bool:
     shown = {entry.name for entry in drive_dir.glob(f"{KEY_PREFIX}*{KEY_SUFFIX}")}
     if not shown:
         return False
-    ours = known_keys(key_dir or key_dir_of(load_config(drive_dir / CONFIG_NAME).record.key_dir))
+    ours = known_keys(key_dir or key_dir_of(recorded_config(drive_dir / CONFIG_NAME).record.key_dir))
     return any(key_name(key_id_of(key)) in shown for key in ours)
 
 
@@ -111,7 +111,7 @@ def examine(drive_dir: Path, config: Config | None = None) -> Leftover | None:
         return None
     if config is None and not (drive_dir / CONFIG_NAME).is_file():
         raise RecordError(f"{drive_dir / CONFIG_NAME} is not there: a drive keeps the configuration that drove")
-    config = config or load_config(drive_dir / CONFIG_NAME)
+    config = config or recorded_config(drive_dir / CONFIG_NAME)
     seals = recorded_seals(drive_dir)
     _refuse_broken_chain(drive_dir, seals)
     signed = {seal.segment: seal for _, seal in seals if isinstance(seal, SegmentSeal)}

@@ -7,7 +7,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from runtime.contracts.config import Config, default_config, dump_config, load_config, packaged_configs, parse_config
+from runtime.contracts.config import (
+    Config,
+    default_config,
+    dump_config,
+    load_config,
+    packaged_configs,
+    parse_config,
+    recorded_config,
+)
 from runtime.contracts.errors import ConfigError
 
 
@@ -50,7 +58,6 @@ def test_a_dumped_configuration_reads_back_the_same() -> None:
         ("bus:\n  tcp_viewers: tcp://10.0.0.300:5593\n", ["f.yaml", "tcp_viewers", "10.0.0.300"]),
         ("bus:\n  tcp_viewers: tcp://10.0.0.3:70000\n", ["f.yaml", "tcp_viewers", "70000"]),
         ("bus:\n  tcp_viewers: ipc:///tmp/viewers\n", ["f.yaml", "tcp_viewers", "ipc"]),
-        ("record:\n  retention: {quota_mib: 512}\n", ["f.yaml:2", "quota_mib", "512", "min_free_mib", "raise"]),
         ("model: a.onnx\nmodel: b.onnx\n", ["f.yaml:2", "'model'", "line 1"]),
         ("model: [\n", ["f.yaml", "YAML"]),
         ("- 1\n", ["f.yaml:1", "object"]),
@@ -72,6 +79,20 @@ def test_with_keys_any_address_may_be_served_on(address: str) -> None:
 @pytest.mark.parametrize("address", ["localhost", "127.0.0.2", "[::1]"])
 def test_on_loopback_keys_may_be_left_out(address: str) -> None:
     assert not parse_config(f"bus: {{curve: false, tcp_viewers: 'tcp://{address}:5590'}}\n", "f.yaml").bus.curve
+
+
+def test_a_quota_that_is_to_stay_free_as_a_whole_is_refused_for_a_new_drive_and_read_of_an_old_one(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "f.yaml"
+    file.write_text("record:\n  retention: {quota_mib: 512}\n", encoding="utf-8")
+    with pytest.raises(
+        ConfigError, match=r"f\.yaml:2: record\.retention\.quota_mib = 512: 512 .* min_free_mib.* raise"
+    ):
+        load_config(file)
+    assert recorded_config(file).record.retention.quota_mib == 512
+    with pytest.raises(ConfigError, match="keeps the configuration that drove"):
+        recorded_config(tmp_path / "absent.yaml")
 
 
 def test_a_missing_file_names_the_packaged_ones(tmp_path: Path) -> None:
