@@ -41,7 +41,6 @@ class PictureEncoder:
         self._publish, self._config = publish, config
         self._ring: PictureRingReader | None = None
         self._films: dict[str, _Film] = {}  # by camera
-        self._by_board = config.picture_codec == "h264" and by_board(config.h264_encoder)
 
     def open_ring(self, hello: Hello) -> None:
         """Map the ring that the driving process names. Raises LinkError where that is none."""
@@ -73,14 +72,16 @@ class PictureEncoder:
         try:
             return self._unit(camera, picture, segment)
         except LinkError as error:
-            if not self._by_board:
+            if not self._by_board():
                 raise
             self.given_up = f"the board's encoder is given up, and libx264 takes its place: {error}"
-        self._by_board = False
         for film in self._films.values():
             film.encoder.close()
         self._films.clear()
         return self._unit(camera, picture, segment)
+
+    def _by_board(self) -> bool:
+        return not self.given_up and by_board(self._config.h264_encoder)
 
     def _unit(self, camera: str, picture: Picture, segment: int) -> bytes:
         retention = self._config.retention
@@ -89,7 +90,7 @@ class PictureEncoder:
         if film is None or film.encoder.size != (height, width) or film.encoder.quality != quality:
             if film is not None:
                 film.encoder.close()
-            film = _Film(open_encoder(height, width, quality, by_board=self._by_board), -1)
+            film = _Film(open_encoder(height, width, quality, by_board=self._by_board()), -1)
         try:
             unit = film.encoder.encode(picture, key=film.segment != segment)
         except LinkError:
