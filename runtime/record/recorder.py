@@ -278,9 +278,10 @@ class Recorder:
     def _commit(self, *, resend: bool = False) -> None:
         self._store.sync()
         unlisted = self.incidents.save()  # a disk that refuses it has the triggers in the journal, and is asked again
-        if unlisted and unlisted != self._told_unlisted:
-            self.say(4, "recorder.incidents-unlisted", unlisted)
-        self._told_unlisted = unlisted
+        if unlisted != self._told_unlisted and not (self._store.discarding or self.finishing):  # else it is not written
+            if unlisted:
+                self.say(4, "recorder.incidents-unlisted", unlisted)
+            self._told_unlisted = unlisted
         self._pending = 0
         self._answer(Acknowledge(self._session, self._store.next_sequence, self._config.credit, resend))
 

@@ -98,7 +98,7 @@ class SetWriter:
                 self._write(payload)
 
     def _tell_encoder(self) -> None:
-        if self._pictures.given_up != self._told_given_up:
+        if self._pictures.given_up != self._told_given_up and not self._store.discarding:
             self._told_given_up = self._pictures.given_up
             self._say(4, "recorder.encoder", self._told_given_up)
 

@@ -15,6 +15,7 @@ from runtime.bus.ring import PictureRing
 from runtime.contracts import link
 from runtime.contracts.clock import SystemClock
 from runtime.contracts.config import RecordConfig
+from runtime.contracts.incident import INDEX_NAME, Mark
 from runtime.contracts.link import (
     Acknowledge,
     Finish,
@@ -207,6 +208,21 @@ def test_a_picture_that_cannot_be_had_is_said_and_its_frame_is_recorded(bench: B
     kinds = [message.decode().kind for message in open_drive(Path(bench.plan.drive_dir)).messages(EVENT)]
     assert kinds == ["recorder.picture-missing"]
     ring.close()
+
+
+def test_what_nothing_could_be_written_of_is_told_once_it_can_and_only_then(bench: Bench) -> None:
+    bench.take(bench.hello(), bench.a_set(0), bench.a_set(1))
+    obstacle = Path(bench.plan.drive_dir) / f"{INDEX_NAME}.tmp"
+    obstacle.mkdir()
+    bench.store.discarding = True
+    assert bench.recorder.incidents.mark([Mark("token", "look at this")])[0].refusal
+    bench.take(bench.hello())
+    bench.store.discarding = False
+    for _ in range(2):
+        bench.take(bench.hello())
+    obstacle.rmdir()
+    events = [message.decode() for message in bench.finish(2).messages(EVENT)]
+    assert [event.kind for event in events].count("recorder.incidents-unlisted") == 1
 
 
 def test_a_drive_that_never_began_leaves_nothing(bench: Bench) -> None:
