@@ -22,10 +22,9 @@ def reach_of(environment: Mapping[str, str]) -> str:
 
     Raises LinkError where nobody may be found, or the range is none that ROS knows.
     """
-    only_here = environment.get("ROS_LOCALHOST_ONLY", "") == "1"
-    wanted = environment.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "")
-    peers = [peer for part in environment.get("ROS_STATIC_PEERS", "").split(";") if (peer := part.strip())]
-    if only_here:
+    only_here, wanted, static = (environment.get(name, "") for name in VARIABLES)
+    peers = [peer for part in static.split(";") if (peer := part.strip())]
+    if only_here == "1":
         older = not wanted and environment.get("ROS_DISTRO", "humble") in _OLDER
         return _domain(_LOOPBACK) if older else _domain(_UNICAST, _looking_for("localhost"))
     if wanted == "LOCALHOST":

@@ -43,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
     need_extra()
     if args.frames is None:
         raise UsageError("model diff compares on frames; add --frames with a drive, a video or a proving-ground:// URI")
-    return _diff(args.files[0], args.files[1], args)
+    first, second = (model_path(str(file)) for file in args.files)
+    return _diff(first, second, args)
 
 
 def _show(path: Path, *, json: bool) -> int:
