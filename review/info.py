@@ -144,7 +144,7 @@ def info(path: Path) -> DriveInfo:
         incidents=len(listed_incidents(drive)[0]),
         lacks=tuple(str(lack) for lack in islice(missing, _LACKS_SHOWN)),
         lacks_left_out=sum(1 for _ in missing),
-        sealed="not yet to its end: the drive is in use" if used else _sealed(drive),
+        sealed=_sealed(drive, used=used),
         turned_away=turned_away(drive),
         not_as_it_drove=tuple(_changed(drive)),
     )
@@ -168,20 +168,23 @@ def _ledger(drive: Drive) -> LedgerInfo:
     )
 
 
-def _sealed(drive: Drive) -> str:
+def _sealed(drive: Drive, *, used: bool) -> str:
     """Whether every segment has a seal and the last seal closes the drive, in words; no signature is checked."""
     try:
         seals = [seal for _, seal in recorded_seals(drive.path)]
     except SealError as error:
         return f"not whole: {error}"
+    lasting = [seal for seal in seals if not isinstance(seal, TombstoneSeal)]
+    closed = bool(lasting) and isinstance(lasting[-1], ClosingSeal)
+    if used and not closed:
+        return "not yet to its end: the drive is in use"
     if not seals:
         return "no: it was recorded without a key, or its seals were taken away"
     covered = {seal.segment for seal in seals if isinstance(seal, SegmentSeal)}
     without = sum(1 for file in drive.segments if file.index not in covered)
     if without:
         return f"not whole: {without} of {len(drive.segments)} segments have no seal"
-    lasting = [seal for seal in seals if not isinstance(seal, TombstoneSeal)]
-    if not lasting or not isinstance(lasting[-1], ClosingSeal):
+    if not closed:
         return "not closed: the recorder has not ended, or has died"
     return f"{len(seals)} seals by the key {seals[-1].key_id[:16]}…, not verified here"
 

@@ -1,14 +1,17 @@
 """Who may touch a drive's folder: its own processes share it, whoever recovers it or deletes from it has it alone.
 
 The lock is flock(2) on the folder itself, so that no file is added to the evidence, and it goes with the process that
-held it, however that ended.
+held it, however that ended. Whether somebody has that lock can only be tried, and who tries keeps the others out
+meanwhile; so each holder shows itself by a second one, of fcntl(2), which can be asked for without being taken.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,14 +63,22 @@ def exclusive(drive_dir: Path) -> Iterator[None]:
 
 
 def in_use(drive_dir: Path) -> bool | None:
-    """Whether it is being written, recovered or deleted from at this moment; None where that cannot be known."""
+    """Whether it is being written, recovered or deleted from at this moment; None where that cannot be known.
+
+    Takes nothing: who reads a drive stands in nobody's way.
+    """
     try:
-        with exclusive(drive_dir):
-            return False
-    except DriveInUseError:
-        return True
-    except RecordError:  # a filesystem without locks cannot tell
+        descriptor = _opened(drive_dir)
+    except RecordError:
         return None
+    try:
+        against = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _lock_of_all(fcntl.F_WRLCK))
+    except OSError:  # a filesystem, or a system, without such locks cannot tell
+        return None
+    finally:
+        os.close(descriptor)
+    kind: int = struct.unpack_from("@h", against)[0]
+    return kind != fcntl.F_UNLCK
 
 
 def _opened(drive_dir: Path) -> int:
@@ -89,4 +100,11 @@ def _taken(drive_dir: Path, descriptor: int, kind: int) -> bool:
             f"the drive {drive_dir} cannot be locked: {error.strerror}; its filesystem has no flock(2), so it is not "
             "known whether somebody writes it"
         ) from error
+    with contextlib.suppress(OSError):  # a system without this kind has flock(2) still; nobody can be asked there
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _lock_of_all(fcntl.F_RDLCK))
     return True
+
+
+def _lock_of_all(kind: int) -> bytes:
+    """A `struct flock` (fcntl(2)) over the whole of what is open, as Linux lays it out."""
+    return struct.pack("@hhqqi0q", kind, os.SEEK_SET, 0, 0, 0)

@@ -13,6 +13,7 @@ from runtime.commands.main import main
 from runtime.contracts.messages import Disposition
 from runtime.contracts.topics import CLOSING, EVENT, LEDGER, Topic
 from runtime.record.lock import shared
+from runtime.seal.keys import new_key
 from runtime.supervise.plan import CONFIG_NAME, MODEL_NAME
 from tests import models
 from tests.review.drives import FRAME_NS, record_drive, rewrite
@@ -65,6 +66,14 @@ def test_a_drive_that_is_being_recorded_is_not_called_broken_off(
         assert "end        not yet: it is being recorded" in said
         assert "sealed     not yet to its end" in said
         assert info(drive).in_use
+
+
+def test_a_closed_drive_that_somebody_uses_is_told_as_it_was_sealed(tmp_path: Path) -> None:
+    drive = record_drive(tmp_path / "drive", models.tiny_policy(), 5, key=new_key(tmp_path / "keys"))
+    before = info(drive)
+    assert "seals by the key" in before.sealed
+    with shared(drive):  # as who hands a part of it over has it
+        assert (info(drive).in_use, info(drive).sealed) == (True, before.sealed)
 
 
 def test_the_command_prints_a_table_and_an_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

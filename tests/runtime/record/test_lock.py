@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,35 @@ def test_a_drive_is_in_use_while_somebody_has_it(tmp_path: Path) -> None:
         assert in_use(tmp_path)
     assert not in_use(tmp_path)
     assert not in_use(tmp_path / "absent")
+
+
+def test_a_drive_in_another_process_is_in_use_until_that_process_is_killed(tmp_path: Path) -> None:
+    for kind in ("shared", "exclusive"):
+        with holder(kind, tmp_path) as other:
+            assert in_use(tmp_path)
+            other.kill()
+        assert not in_use(tmp_path)
+
+
+def test_those_who_ask_at_once_do_not_take_each_other_for_one_who_has_it(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as readers:
+        assert not any(readers.map(in_use, [tmp_path] * 4000))
+
+
+def test_who_asks_keeps_nobody_out(tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            in_use(tmp_path)
+
+    with ThreadPoolExecutor(2) as readers:
+        asked = [readers.submit(ask) for _ in range(2)]
+        try:
+            for _ in range(2000):
+                with exclusive(tmp_path):
+                    pass
+        finally:
+            over.set()
+        for one in asked:
+            one.result()
