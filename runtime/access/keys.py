@@ -23,6 +23,7 @@ import zmq
 from zmq.utils import z85
 
 from runtime.contracts.errors import AccessError
+from runtime.record.on_disk import make_folders
 from runtime.seal.private import Kept, private_file, public_file, read_private, refuse_open
 
 SERVER_NAME = "connection"
@@ -125,7 +126,7 @@ def make_pair(folder: Path, name: str) -> ConnectionKey:
     pair = new_pair()
     try:
         for made in (folder.parent, folder):
-            made.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folders(made, 0o700, exist_ok=True)
         refuse_open(folder, folder.stat(), 0o700, _KEPT)
         temporary = private_file(folder, f"{name}.key", certificate(pair.public, pair.secret))
         try:

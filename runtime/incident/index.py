@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 
 import msgspec
@@ -11,30 +9,15 @@ import msgspec
 from runtime.contracts.errors import RecordError
 from runtime.contracts.incident import INDEX_NAME, IncidentIndex
 from runtime.contracts.regular_file import read_regular
+from runtime.record.on_disk import write_whole
 
-_TEMPORARY = f"{INDEX_NAME}.tmp"
 _LARGEST_BYTES = 64 * 1024 * 1024
 _INDEX = msgspec.json.Decoder(IncidentIndex)  # made at once: see runtime.contracts.topics
 
 
 def write_index(drive_dir: Path, index: IncidentIndex) -> None:
     """Bring the list to the disk in place of the one before. Raises OSError where the disk refuses."""
-    temporary = drive_dir / _TEMPORARY
-    try:
-        with temporary.open("wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(index), indent=1))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(drive_dir / INDEX_NAME)
-    except OSError:
-        with contextlib.suppress(OSError):  # the room that it takes is missing elsewhere
-            temporary.unlink()
-        raise
-    folder = os.open(drive_dir, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_whole(drive_dir / INDEX_NAME, msgspec.json.format(msgspec.json.encode(index), indent=1))
 
 
 def read_index(drive_dir: Path) -> IncidentIndex | None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from runtime.contracts.messages import SealHead
 from runtime.record.journal import sync_directory
+from runtime.record.on_disk import write_whole
 from runtime.record.segment import sealed_path, segment_files
 from runtime.retention.choice import StoredSegment
-from runtime.seal.chain import DriveSealer, write_whole
+from runtime.seal.chain import DriveSealer
 from runtime.seal.keys import rotation_files
 from runtime.seal.statement import FileHash, key_name, leaves_name
 

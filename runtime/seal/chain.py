@@ -4,10 +4,8 @@ what is deleted from it.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from runtime.contracts.errors import SealError
 from runtime.contracts.messages import SealHead
 from runtime.contracts.regular_file import read_regular
 from runtime.contracts.topics import CLOSING, GAP, HEADER
+from runtime.record.on_disk import write_whole
 from runtime.record.scan import Buffer, mapped
 from runtime.seal.envelope import EnvelopeError, envelope_bytes, make_envelope, parse_envelope, public_key_pem
 from runtime.seal.keys import VehicleKey
@@ -292,23 +291,3 @@ def file_hash(path: Path) -> FileHash:
 def _now() -> Moment:
     moment = tie(SystemClock())
     return Moment(moment.boot_id, moment.monotonic_ns, moment.utc_ns, moment.utc_synchronised)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """A new file on the disk, whole or not there. Raises OSError."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):  # the room that it takes is missing elsewhere
-            temporary.unlink()
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -21,6 +21,7 @@ from typing import Any
 
 from runtime.contracts.errors import SealError
 from runtime.record.journal import sync_directory
+from runtime.record.on_disk import make_folders
 from runtime.seal.envelope import (
     EnvelopeError,
     envelope_bytes,
@@ -82,10 +83,7 @@ def new_key(folder: Path) -> VehicleKey:
     """Make the vehicle's key. Raises SealError where there is one already, or the folder cannot be written."""
     key, pem = _generate()
     try:
-        absent = [one for one in (folder, *folder.parents) if not one.exists()]
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for one in absent:
-            sync_directory(one.parent)
+        make_folders(folder, 0o700, exist_ok=True)
         refuse_open(folder, folder.stat(), 0o700, _KEPT)
         temporary = private_file(folder, KEY_NAME, pem)
         try:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.contracts.errors import SightlineError
-from runtime.record.journal import sync_directory
+from runtime.record.on_disk import write_whole
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,5 @@ def private_file(folder: Path, name: str, data: bytes) -> Path:
 
 
 def public_file(path: Path, data: bytes) -> None:
-    """Bring a file that anybody may read to the disk, in one step, and all names in its folder. Raises OSError."""
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_directory(path.parent)
+    """Bring a file that anybody may read to the disk, as two runs that start may do at once. Raises OSError."""
+    write_whole(path, data, contended=True)

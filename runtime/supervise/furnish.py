@@ -10,7 +10,8 @@ import msgspec
 from runtime.contracts.config import Config, dump_config
 from runtime.contracts.errors import RecordError
 from runtime.contracts.worth import report_path
-from runtime.record.journal import sync_directory, sync_file
+from runtime.record.journal import sync_file
+from runtime.record.on_disk import make_folders
 from runtime.seal.envelope import public_key_pem
 from runtime.seal.keys import VehicleKey, key_dir_of, rotation_files
 from runtime.seal.statement import key_name
@@ -23,13 +24,8 @@ def make_folder(drive_dir: Path) -> None:
 
     Raises RecordError.
     """
-    existing = next(parent for parent in drive_dir.absolute().parents if parent.is_dir())
     try:
-        drive_dir.mkdir(parents=True)
-        for parent in drive_dir.absolute().parents:
-            sync_directory(parent)
-            if parent == existing:
-                return
+        make_folders(drive_dir)
     except OSError as error:
         raise _not_writable(drive_dir, error) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import stat
 import threading
 from pathlib import Path
@@ -13,12 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zmq.utils import z85
 
+from benchmarks.durable.disk import Disk
 from runtime.access.allowed import LIST_NAME, AllowedClient, AllowList, allow, allowed_clients, revoke
 from runtime.access.keys import (
     ConnectionKey,
     client_key,
     ensure_server_key,
     is_key,
+    load_pair,
     make_pair,
     new_client,
     new_pair,
@@ -218,3 +221,20 @@ def test_a_pair_is_not_made_in_a_folder_that_others_can_enter(folder: Path) -> N
     with pytest.raises(AccessError, match="chmod 700"):
         make_pair(folder, "connection")
     assert not list(folder.iterdir())
+
+
+def test_a_pair_that_was_made_is_there_after_a_power_failure(tmp_path: Path) -> None:
+    root, left = tmp_path / "root", tmp_path / "left"
+    root.mkdir()
+    folder = root / "share" / "sightline" / "keys"
+    disk = Disk(root)
+    with disk.recording():
+        made = new_client(folder, "tablet")
+        disk.note("made")
+    assert disk.faithful()
+    disk.survivor(len(disk.ops), left, "nothing", random.Random(0))
+    clients = left / "share" / "sightline" / "keys" / "clients"
+    clients.chmod(0o700)
+    (clients / "tablet.key").chmod(0o600)
+    assert load_pair(clients / "tablet.key") == made
+    assert public_key(str(clients / "tablet.pub")) == made.public

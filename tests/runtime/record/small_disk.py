@@ -1,9 +1,10 @@
-"""A filesystem of a few MiB that can be filled and freed: a tmpfs, which only root may mount."""
+"""A filesystem of a few MiB that can be filled and freed: a tmpfs, which only root may mount. A limit for anybody."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,3 +55,14 @@ def mounted(path: Path, size_mib: int) -> Iterator[SmallDisk]:
         yield SmallDisk(path)
     finally:
         subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+@contextmanager
+def a_disk_that_takes(most_bytes: int) -> Iterator[None]:
+    """No file of this process may grow beyond so much meanwhile: whoever writes more meets EFBIG."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -32,14 +32,12 @@ from tests.runtime.record.recording import stored_sets
 
 SMALL = Scenario(frames=45, set_bytes=2_000)
 PLACES = [
-    ("chain.py", "write_whole"),  # the file
-    ("chain.py", "write_whole"),  # its name
     ("furnish.py", "furnish"),
-    ("furnish.py", "make_folder"),
-    ("index.py", "write_index"),
-    ("index.py", "write_index"),
     ("journal.py", "__init__"),
     ("journal.py", "sync"),
+    ("on_disk.py", "make_folders"),
+    ("on_disk.py", "write_whole"),  # the file: a seal, a list of incidents, a public key
+    ("on_disk.py", "write_whole"),  # its name
     ("segment.py", "seal"),
     ("segment.py", "seal"),
     ("store.py", "_recover"),

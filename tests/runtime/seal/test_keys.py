@@ -22,6 +22,7 @@ from runtime.seal.envelope import is_signed_by, key_id_of, make_envelope, parse_
 from runtime.seal.keys import ensure_key, known_keys, load_key, new_key, rotate_key, rotation_files
 from runtime.seal.rotation import successors
 from runtime.supervise.launch import run_drive
+from tests.runtime.record.small_disk import a_disk_that_takes
 
 
 @pytest.fixture
@@ -188,6 +189,14 @@ def test_a_public_half_that_was_not_written_any_more_follows_from_the_private_on
     public.with_name(f"retired-{first.key_id[:16]}.pub").unlink()
     assert load_key(folder).key_id == second.key_id
     assert public.read_bytes() == written, "it may be that of a newer key than the one that was read a moment ago"
+
+
+def test_a_public_half_that_the_disk_has_no_room_for_leaves_nothing_behind(folder: Path) -> None:
+    made = new_key(folder)
+    (folder / "signing.pub").unlink()
+    with a_disk_that_takes(10):
+        assert load_key(folder).key_id == made.key_id
+    assert [path.name for path in folder.iterdir()] == ["signing.key"]
 
 
 def test_a_key_that_cannot_be_made_is_told_with_the_reason_and_one_that_is_absent_with_its_folder(
