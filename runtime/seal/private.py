@@ -50,10 +50,14 @@ def refuse_open(path: Path, status: os.stat_result, mode: int, kept: Kept) -> No
 def private_file(folder: Path, name: str, data: bytes) -> Path:
     """A new file of ours alone, synced, under a name of its own; the caller moves it to `name`. Raises OSError."""
     descriptor, temporary = tempfile.mkstemp(prefix=f"{name}.", suffix=".tmp", dir=folder)  # mode 0600
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)
+        raise
     return Path(temporary)
 
 

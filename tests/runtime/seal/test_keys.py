@@ -199,6 +199,12 @@ def test_a_public_half_that_the_disk_has_no_room_for_leaves_nothing_behind(folde
     assert [path.name for path in folder.iterdir()] == ["signing.key"]
 
 
+def test_a_key_that_the_disk_has_no_room_for_leaves_nothing_behind(folder: Path) -> None:
+    with a_disk_that_takes(10), pytest.raises(SealError, match="can be made in"):
+        new_key(folder)
+    assert list(folder.iterdir()) == []
+
+
 def test_a_key_that_cannot_be_made_is_told_with_the_reason_and_one_that_is_absent_with_its_folder(
     tmp_path: Path,
 ) -> None:
