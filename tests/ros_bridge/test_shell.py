@@ -38,10 +38,21 @@ class Ros:
     inits: list[dict[str, Any]] = field(default_factory=list)
     now_ns: int = 0
     namespace: str = "/"  # of every node, from the outside
+    under_way: list[str] = field(default_factory=list)  # topics of reliable messages that no listener has yet
+    answer: Callable[[], bool] = lambda: True  # of the listeners, when they are waited for
+    waited_s: list[float] = field(default_factory=list)  # at most so long, for what was under way
+    lost: list[str] = field(default_factory=list)  # topics of reliable messages that went with their node
     mistakes: list[str] = field(default_factory=list)
 
     class WrongNameError(Exception):
         """rclpy.exceptions.NameValidationException."""
+
+
+@dataclass
+class Duration:
+    """rclpy.duration.Duration."""
+
+    seconds: float
 
 
 class Node:
@@ -69,8 +80,23 @@ class Node:
             if not self.alive:
                 raise RuntimeError("publisher's context is invalid")
             self.ros.published[topic].append(message)
+            if qos_profile["reliability"] is Policy.RELIABLE:
+                self.ros.under_way.append(topic)
 
-        return SimpleNamespace(publish=publish, get_subscription_count=lambda: len(self.ros.listeners[topic]))
+        def wait_for_all_acked(timeout: Duration) -> bool:
+            assert self.alive
+            assert 0 <= timeout.seconds <= 1, "less than 0 is for ever"
+            self.ros.waited_s += [timeout.seconds] if topic in self.ros.under_way else []
+            if not self.ros.answer():
+                return False
+            self.ros.under_way = [other for other in self.ros.under_way if other != topic]
+            return True
+
+        return SimpleNamespace(
+            publish=publish,
+            get_subscription_count=lambda: len(self.ros.listeners[topic]),
+            wait_for_all_acked=wait_for_all_acked,
+        )
 
     def get_publishers_info_by_topic(self, topic_name: str) -> list[Any]:
         return [SimpleNamespace(topic_type=one) for one in self.ros.types.get(topic_name, [])]
@@ -89,7 +115,9 @@ class Node:
         return SimpleNamespace(value=self.parameters[name])
 
     def destroy_node(self) -> None:
+        """What is under way goes with its publisher."""
         self.alive = False
+        self.ros.lost += self.ros.under_way
 
 
 class Executor:
@@ -138,6 +166,7 @@ def ros(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ros]:
             "ok": lambda: bool(world.inits),
             "create_node": lambda name, *, parameter_overrides=(): Node(world, name, list(parameter_overrides)),
         },
+        "rclpy.duration": {"Duration": Duration},
         "rclpy.executors": {"SingleThreadedExecutor": Executor, "ExternalShutdownException": KeyError},
         "rclpy.exceptions": {"NameValidationException": Ros.WrongNameError},
         "rclpy.parameter": {"Parameter": lambda name, value: SimpleNamespace(name=name, value=value)},
@@ -206,6 +235,31 @@ def test_a_topics_quality_is_told_in_rclpys_words(ros: Ros, shell: Any, quality:
         "durability": Policy.TRANSIENT_LOCAL if quality.latched else Policy.VOLATILE,
     }
     transport.close()
+
+
+def test_the_last_command_has_arrived_before_its_publisher_goes(ros: Ros, shell: Any) -> None:
+    transport = shell.RclpyTransport("node")
+    transport.advertise("/text", String, SENSOR_DATA).publish(String("whoever hears it"))
+    transport.advertise("/cmd", String, COMMAND).publish(String("stand"))
+    transport.close()
+    assert (ros.under_way, ros.lost) == ([], [])
+
+
+def test_a_listener_that_is_gone_and_a_ros_that_was_ended_do_not_hold_up_the_end(ros: Ros, shell: Any) -> None:
+    def gone() -> bool:
+        raise RuntimeError("the context is no longer valid")
+
+    for answer in (lambda: False, gone):
+        ros.answer = answer
+        transport = shell.RclpyTransport("node")
+        for topic in ("/cmd", "/again"):
+            transport.advertise(topic, String, COMMAND).publish(String("stand"))
+        transport.close()
+        assert not ros.nodes[-1].alive
+        assert len(ros.waited_s) == 2
+        assert ros.waited_s[1] < ros.waited_s[0] <= 1, "a second in all, not for each"
+        ros.waited_s.clear()
+        ros.under_way.clear()
 
 
 def test_it_leaves_the_processs_signal_handlers_alone(ros: Ros, shell: Any) -> None:

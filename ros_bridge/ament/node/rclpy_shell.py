@@ -11,11 +11,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
 import rclpy
+from rclpy.duration import Duration
 from rclpy.exceptions import NameValidationException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -38,6 +39,7 @@ PARAMETERS: dict[str, Any] = {"run": "", "wait_s": 60.0, "space": "sightline", "
 
 _IDLE_S = 0.1  # how long the receiving thread may sleep beyond `close`
 _HANG_S = 2.0
+_ACKNOWLEDGED_S = 1.0  # how long `close` waits for listeners: one that is gone and not yet missed never answers
 
 
 def main() -> int:
@@ -98,6 +100,7 @@ class RclpyTransport:
             raise LinkError(f"the node {name} cannot be made: {error}; is ROS set up in this shell?") from error
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
+        self._publishers: list[Any] = []
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._spin, name="rclpy", daemon=True)
         self._thread.start()
@@ -120,7 +123,9 @@ class RclpyTransport:
     def advertise(self, topic: str, kind: type[Message], quality: Quality) -> Publication:
         """See Transport."""
         with _told(f"{topic} cannot be published"):
-            return _Outbound(self._node.create_publisher(message_class(kind), topic, profile_of(quality)), kind)
+            publisher = self._node.create_publisher(message_class(kind), topic, profile_of(quality))
+        self._publishers.append(publisher)
+        return _Outbound(publisher, kind)
 
     def publishers(self, topic: str) -> tuple[str, ...]:
         """See Transport."""
@@ -132,10 +137,17 @@ class RclpyTransport:
         return int(self._node.get_clock().now().nanoseconds)
 
     def close(self) -> None:
-        """See Transport. The executor is ended only once its thread is out of it: it takes away what that waits on."""
+        """See Transport. What was published last, as the order to stand, goes with its publisher where it has not yet
+        arrived: that is waited for, for a second in all. The executor is ended only once its thread is out of it: it
+        takes away what that waits on.
+        """
         if self._closed.is_set():
             return
         self._closed.set()
+        given_up_s = time.monotonic() + _ACKNOWLEDGED_S
+        for publisher in self._publishers:
+            with suppress(RuntimeError):  # ROS was ended in this process, or its middleware does not tell
+                publisher.wait_for_all_acked(Duration(seconds=max(0.0, given_up_s - time.monotonic())))
         self._thread.join(_HANG_S)
         if self._thread.is_alive():  # in a callback that hangs: what it uses stays
             return
