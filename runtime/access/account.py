@@ -33,12 +33,12 @@ class Teller:
         """Nothing was told yet."""
         self._told = SocketCounts()
 
-    def tell(self, counts: SocketCounts) -> None:
-        """Write a line, if there is anything new to say."""
+    def tell(self, counts: SocketCounts, *, wait: bool = False) -> None:
+        """Write a line, if there is anything new to say. `wait`: for its room as well, where there is no later one."""
         if counts == self._told:
             return
         line = msgspec.json.encode(SocketAccount(os.getpid(), counts.malformed, counts.refused)) + b"\n"
-        if tell_parent(line):
+        if tell_parent(line, wait=wait):
             self._told = counts
 
 

@@ -109,7 +109,7 @@ def _record(plan: RunPlan, parent_pid: int) -> None:
         _loop(router, recorder, desk, stopping, parent_pid)
         store.close()
     finally:
-        teller.tell(SocketCounts(recorder.rejected + desk.rejected, gate.refused))
+        teller.tell(SocketCounts(recorder.rejected + desk.rejected, gate.refused), wait=True)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is done: no need to die of it on the way out
         publisher.close()
         gate.close(linger_ms=_FAREWELL_MS)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ import zmq
 from msgspec.structs import replace
 
 from review.turned_away import turned_away
+from runtime.access.account import Accounts
 from runtime.access.allowed import AllowedClient, allow
 from runtime.access.keys import ConnectionKey, Credentials, new_pair, server_key
 from runtime.access.roles import Role
@@ -121,6 +125,35 @@ def test_what_was_counted_before_the_recorder_died_counts_with_what_came_after(p
         assert driver.sender.finish(PATIENCE_S) is None
         assert recorder.end() == 0
     assert turned_away(open_drive(Path(plan.drive_dir))).malformed == 3
+
+
+def test_the_last_account_reaches_a_supervisor_that_took_nothing_for_a_while(plan: RunPlan) -> None:
+    """It was stopped (Ctrl-Z), and its pipe is full; nobody tells these counts another time."""
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(theirs, b"\n" * 4096)
+    os.set_blocking(theirs, True)
+    with os.fdopen(ours, "r") as file, RecorderProcess(plan, theirs) as recorder, Driver(plan) as driver:
+        os.close(theirs)
+        driver.frame_in_lockstep()
+        until(lambda: all_acknowledged(driver))
+        with dealer(plan.marks, enter(plan, "marker")) as hostile:
+            hostile.send(b"\xc1")
+            assert hostile.poll(int(PATIENCE_S * 1000))
+        assert driver.sender.finish(PATIENCE_S) is None
+        recorder.signal(signal.SIGTERM)
+        until(lambda: is_over_or_writes_into_a_full_pipe(recorder.process))
+        accounts = Accounts()
+        assert [accounts.take(line) for line in file if line.strip()] == [True]
+        assert recorder.process.wait(PATIENCE_S) == 0
+    assert accounts.total().malformed == 1
+
+
+def is_over_or_writes_into_a_full_pipe(process: subprocess.Popen[bytes]) -> bool:
+    """By what the kernel says that it waits for (proc_pid_wchan(5))."""
+    return process.poll() is not None or "pipe_write" in Path(f"/proc/{process.pid}/wchan").read_text()
 
 
 def drives_on_until_told(driver: Driver, plan: RunPlan, malformed: int) -> bool:

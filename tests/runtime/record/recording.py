@@ -97,10 +97,10 @@ def a_plan(drive_dir: Path, record: RecordConfig, bus: BusConfig | None = None) 
 class RecorderProcess:
     """The real recorder, started as the supervisor starts it, and killed at the end of the test."""
 
-    def __init__(self, plan: RunPlan) -> None:
+    def __init__(self, plan: RunPlan, stdout: int | None = None) -> None:
         self.plan_path = str(write_plan(plan))
         self._argv = [sys.executable, "-m", "runtime.record", self.plan_path]
-        self.process = subprocess.Popen(self._argv)
+        self.process = subprocess.Popen(self._argv, stdout=stdout)
 
     def kill_and_restart(self) -> None:
         self.process.kill()
