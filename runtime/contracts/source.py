@@ -95,7 +95,9 @@ class Interruptible(Protocol):
     """What a source may have besides: whoever stops a drive need not wait for one that waits for its camera."""
 
     def interrupt(self) -> None:
-        """Have a `read` that waits give None soon, and each later one at once. From any thread; returns at once."""
+        """Have a `read` that waits give None soon, and each later one at once. From any thread; returns at once. It may
+        come more than once, and after `close`, where it does nothing.
+        """
         ...
 
 

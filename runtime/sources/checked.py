@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NoReturn
@@ -22,6 +24,7 @@ class CheckedSource:
         self._source = source
         self._cameras = frozenset(cameras)
         self._sequence = 0
+        self._interrupt_failed = False
 
     @property
     def uri(self) -> str:
@@ -73,9 +76,17 @@ class CheckedSource:
         return replace(item, sequence=sequence, t_source_ns=t_source_ns)
 
     def interrupt(self) -> None:
-        """See Interruptible; nothing where the source has none."""
-        if isinstance(self._source, Interruptible):
-            self._source.interrupt()
+        """See Interruptible; nothing where the source has none. One that fails is told on standard error, once: it is
+        called while the drive ends, and must not keep it from ending in order.
+        """
+        try:
+            if isinstance(self._source, Interruptible):
+                self._source.interrupt()
+        except Exception:  # noqa: BLE001  (a defect of a source from outside, or an error that it tells)
+            if not self._interrupt_failed:
+                sys.stderr.write(f"source {self._source.uri!r}: its interrupt() failed, and the drive ends without:\n")
+                traceback.print_exc()
+            self._interrupt_failed = True
 
     def close(self) -> None:
         """Close the source. Idempotent as the source is."""

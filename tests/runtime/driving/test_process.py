@@ -132,6 +132,36 @@ def test_a_drive_whose_source_gives_nothing_more_is_stopped_all_the_same(
     assert closing.reason == "stopped"
 
 
+class OnceOnlySource(CallingSource):
+    """It cannot be interrupted once it was closed, nor say so otherwise than as a defect."""
+
+    closed = False
+
+    def interrupt(self) -> None:
+        if self.closed:
+            raise AttributeError("'NoneType' object has no attribute 'cancel'")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_source_that_cannot_be_interrupted_after_its_end_does_not_keep_the_drive_from_ending_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plan = a_plan(tmp_path, "calling://", "real-time")
+    monkeypatch.setattr(driving, "open_source", lambda _: OnceOnlySource(lambda: None))
+    with RecorderProcess(plan) as recorder:
+        progress = driving.DrivingProcess(plan).run()
+        assert recorder.end() == 0
+    assert (progress.phase, progress.frames, progress.sealed) == ("done", 2, True)
+    closing = open_drive(Path(plan.drive_dir)).closing()
+    assert closing is not None
+    assert closing.reason == "the source ended"
+    told = capfd.readouterr().err
+    assert told.count("source 'calling://': its interrupt() failed") == 1, "once, however often it is tried"
+    assert "has no attribute 'cancel'" in told
+
+
 def test_in_real_time_a_recorder_that_never_comes_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
