@@ -9,7 +9,7 @@ from dataclasses import replace
 from ros_bridge.messages import AckermannDrive, AckermannDriveStamped, Header, time_of
 from ros_bridge.states import NewestState
 from ros_bridge.transport import Publication
-from runtime.contracts.errors import SourceError
+from runtime.contracts.errors import DriveOverError, SourceError
 from runtime.contracts.units import NS_PER_S
 from runtime.contracts.vehicle import Command, VehicleState
 
@@ -57,14 +57,15 @@ class RosVehicle:
 
     def apply(self, command: Command) -> None:
         """Send a command, from the speed that was told for its picture: the record holds both, so what was sent follows
-        from it. Raises SourceError where none can be sent: in shadow mode, or where the speed is not known.
+        from it. Raises SourceError where none can be sent: in shadow mode, or where the speed is not known;
+        DriveOverError behind the stop.
         """
         if self._commands is None:
             raise SourceError(f"command {command.decision_id} was given in shadow mode, where nothing is commanded")
         message = command_message(command, self._sampled, self._frame_id, self._speed_horizon_s)
         with self._sending:
             if self._over:
-                raise SourceError("the drive was over before this command")
+                raise DriveOverError("the drive was over before this command")
             self._commands.publish(message)
             self._last = message
             self.sent += 1

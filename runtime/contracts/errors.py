@@ -4,6 +4,7 @@ SightlineError           could not do it: exit code 2
 ├── UsageError           the command line asks for something that does not exist
 ├── ConfigError          a configuration file or value is wrong
 ├── SourceError          frames cannot be had from where they were asked for
+│   └── DriveOverError   the vehicle has had its last command: one that comes later is not given, and not missed
 ├── ModelError           an ONNX file breaks the model contract
 ├── ExportError          an export is refused by its own gates, or cannot be written
 ├── EngineError          a back-end cannot run the model on this machine
@@ -42,6 +43,10 @@ class ConfigError(SightlineError):
 
 class SourceError(SightlineError):
     """Frames cannot be had from where they were asked for."""
+
+
+class DriveOverError(SourceError):
+    """The vehicle has had its last command: one that comes later is not given, and not missed."""
 
 
 class ModelError(SightlineError):

@@ -17,7 +17,7 @@ TriggerKind = Literal[
     "envelope",  # the decision chain's envelope changed what was proposed by more than a little
     "takeover",  # the driver overrode, or autonomous driving ended
     "trust",  # what the network said was not taken, or the trust step raised its alarm
-    "deadline",  # commands came too late, several in a short time
+    "deadline",  # commands were late, could not be given or not be decided, several in a short time
     "collision",  # the vehicle's signal, or the simulation's truth
     "departure",  # by the simulation's truth a wheel is beyond the lane's edge
     "lost",  # the driving process died without a farewell: what led to it must be kept

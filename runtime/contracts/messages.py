@@ -178,6 +178,7 @@ class Disposition(msgspec.Struct, frozen=True):
     t_command_ns: int = 0  # host monotonic: the command was out; 0 where there was none
     picture_missing: str = ""  # why the record holds no picture of a frame that was seen
     left_out: tuple[str, ...] = ()  # topics that the recorder left out of this frame to save room
+    missed: bool | None = None  # whether a command was due and was late, not given or not decided; None: not told
 
 
 class GroundTruth(msgspec.Struct, frozen=True):

@@ -122,6 +122,6 @@ class VehiclePort(Protocol):
 
     def apply(self, command: Command) -> None:
         """Take a command. Never called in shadow mode. Raises SightlineError where the vehicle cannot be given it: the
-        frame counts as late, with the reason.
+        frame counts as late, with the reason. DriveOverError where that is so because the drive ends: nobody missed it.
         """
         ...

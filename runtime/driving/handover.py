@@ -69,10 +69,13 @@ class HandOver:
         outcome: Outcome,
         *,
         late: str,
+        missed: bool,
         t_capture_ns: int,
         t_command_ns: int,
     ) -> None:
-        """A frame that was decided upon; `late` says why its command was not used, "" where it was."""
+        """A frame that was decided upon; `late` says why its command was not used, "" where it was, and `missed`
+        whether one was due.
+        """
         self._t_source_ns = capture.t_source_ns
         sequence, t_source_ns = capture.sequence, capture.t_source_ns
         payloads = [
@@ -88,12 +91,19 @@ class HandOver:
         self.tally.took(t_command_ns - t_capture_ns)
         kind: DispositionKind = "late" if late else "decided"
         reasons = dict.fromkeys(capture.pictures, late)
-        self._frame(capture, kind, reasons, payloads, t_capture_ns=t_capture_ns, t_command_ns=t_command_ns)
+        self._frame(
+            capture, kind, reasons, payloads, missed=missed, t_capture_ns=t_capture_ns, t_command_ns=t_command_ns
+        )
 
     def dropped(self, frame: Capture | Missing, reasons: Mapping[str, str], t_capture_ns: int) -> None:
-        """A frame that nothing was decided upon, with every camera's reason. What pictures there are, are recorded."""
+        """A frame that nothing was decided upon, with every camera's reason. What pictures there are, are recorded.
+
+        Where there are some, a command was due that could not be decided; not before the first that was: what tells of
+        the vehicle may begin after the camera.
+        """
         self._t_source_ns = frame.t_source_ns
-        self._frame(frame, "dropped", reasons, [], t_capture_ns=t_capture_ns, t_command_ns=0)
+        missed = isinstance(frame, Capture) and self.tally.decided + self.tally.late > 0
+        self._frame(frame, "dropped", reasons, [], missed=missed, t_capture_ns=t_capture_ns, t_command_ns=0)
 
     def event(self, kind: str, message: str, level: Literal[1, 2, 3, 4, 5] = 2) -> None:
         """Something worth a line in the record."""
@@ -134,6 +144,7 @@ class HandOver:
         reasons: Mapping[str, str],
         payloads: list[Payload],
         *,
+        missed: bool,
         t_capture_ns: int,
         t_command_ns: int,
     ) -> None:
@@ -148,6 +159,7 @@ class HandOver:
                 t_capture_ns,
                 t_command_ns,
                 placed.missing.get(camera, ""),
+                missed=missed,
             )
             payloads.append(self._payload(topics.LEDGER, line, frame.sequence))
         self.tally.count(kind, len(reasons))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runtime.contracts.clock import Clock
-from runtime.contracts.errors import SightlineError
+from runtime.contracts.errors import DriveOverError, SightlineError
 from runtime.contracts.model import Manifest
 from runtime.contracts.source import Capture, Missing
 from runtime.contracts.units import NS_PER_MS
@@ -60,8 +60,9 @@ class Driver:
             return self.policy.after_gap(memory)
         choice = self.policy.choose(capture.sequence, capture.t_source_ns, outputs, state, memory)
         late = self._late(delivery.t_capture_ns)
+        missed = bool(late)
         if not late and self.vehicle.obeys:
-            late = self._refused(Command(choice.decision_id, choice.t_source_ns, choice.control))
+            late, missed = self._refused(Command(choice.decision_id, choice.t_source_ns, choice.control))
         t_command_ns = self.clock.monotonic_ns()
         hand_over.decided(
             capture,
@@ -69,18 +70,21 @@ class Driver:
             state,
             self.policy.explain(choice),
             late=late,
+            missed=missed,
             t_capture_ns=delivery.t_capture_ns,
             t_command_ns=t_command_ns,
         )
         return memory.unused(choice.memory) if late else choice.memory
 
-    def _refused(self, command: Command) -> str:
-        """Give the command, and tell why it could not be given: then it counts as late, for it was not used either."""
+    def _refused(self, command: Command) -> tuple[str, bool]:
+        """Give the command, and tell why it could not be given: then it counts as late, for it was not used either. And
+        whether the vehicle missed it.
+        """
         try:
             self.vehicle.apply(command)
         except SightlineError as error:
-            return f"not commanded: {error}"
-        return ""
+            return f"not commanded: {error}", not isinstance(error, DriveOverError)
+        return "", False
 
     def _late(self, t_capture_ns: int) -> str:
         latency_ns = self.clock.monotonic_ns() - t_capture_ns

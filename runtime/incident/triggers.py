@@ -57,7 +57,7 @@ class Watch:
     """What is remembered from message to message."""
 
     edges: Mapping[TriggerKind, Edge] = field(default_factory=dict)
-    late: tuple[Moment, ...] = ()  # the newest late commands, at most as many as make a trigger
+    missed: tuple[Moment, ...] = ()  # the newest commands that were missed, at most as many as make a trigger
     was_autonomous: bool = False
 
 
@@ -98,14 +98,18 @@ def _remembered(before: Watch, message: msgspec.Struct, moment: Moment, config: 
     if isinstance(message, VehicleSample) and message.state.mode is not None:
         return replace(before, was_autonomous=before.was_autonomous or message.state.mode.value == "autonomous")
     if isinstance(message, Disposition):
-        late = before.late
+        missed = before.missed
         # Several cameras' pictures of one moment have one command.
-        if message.disposition == "late" and (not late or late[-1].sequence != moment.sequence):
-            late = (*late, moment)
+        if _is_missed(message) and (not missed or missed[-1].sequence != moment.sequence):
+            missed = (*missed, moment)
         oldest_ns = moment.t_source_ns - ns_from_s(config.deadline_window_s)
-        late = tuple(one for one in late if one.t_source_ns >= oldest_ns)[-config.deadline_misses :]
-        return replace(before, late=late)
+        missed = tuple(one for one in missed if one.t_source_ns >= oldest_ns)[-config.deadline_misses :]
+        return replace(before, missed=missed)
     return before
+
+
+def _is_missed(line: Disposition) -> bool:
+    return line.disposition == "late" if line.missed is None else line.missed
 
 
 def _signs(now: Watch, message: msgspec.Struct, moment: Moment, config: IncidentConfig) -> Iterator[Sign]:
@@ -114,7 +118,7 @@ def _signs(now: Watch, message: msgspec.Struct, moment: Moment, config: Incident
     elif isinstance(message, Decision):
         yield from _of_decision(message, config)
     elif isinstance(message, Disposition):
-        yield _deadline(now, moment, config)
+        yield _deadline(now, message, config)
     elif isinstance(message, GroundTruth):
         yield Sign("collision", "the simulated car hit something" if message.collided else "")
         offset = f"{abs(message.lateral_offset_m):.2f} m {'left' if message.lateral_offset_m > 0 else 'right'}"
@@ -161,10 +165,11 @@ def _of_decision(decision: Decision, config: IncidentConfig) -> Iterator[Sign]:
             yield Sign("envelope", words)
 
 
-def _deadline(now: Watch, moment: Moment, config: IncidentConfig) -> Sign:
-    count = len(now.late)
+def _deadline(now: Watch, newest: Disposition, config: IncidentConfig) -> Sign:
+    count = len(now.missed)
     if count < config.deadline_misses:
         return Sign("deadline", "")
-    within_s = s_from_ns(now.late[-1].t_source_ns - now.late[0].t_source_ns)
+    within_s = s_from_ns(now.missed[-1].t_source_ns - now.missed[0].t_source_ns)
     bound = f"bound {config.deadline_misses} in {config.deadline_window_s:g} s"
-    return Sign("deadline", f"{count} commands within {within_s:.2f} s came too late, {bound}")
+    what = f"{count} commands within {within_s:.2f} s were late, not given or not decided, {bound}"
+    return Sign("deadline", f"{what}; the last: {newest.reason}")  # it fires with the newest of them only

@@ -22,7 +22,7 @@ from ros_bridge.messages import (
 )
 from ros_bridge.states import NewestState, state_of
 from ros_bridge.vehicle import RosVehicle, command_message
-from runtime.contracts.errors import SourceError
+from runtime.contracts.errors import DriveOverError, SourceError
 from runtime.contracts.units import NS_PER_S
 from runtime.contracts.vehicle import Command, Control, Reading, VehicleState
 
@@ -163,7 +163,7 @@ def test_the_last_command_of_all_is_to_stand_where_that_was_asked_for() -> None:
     vehicle.state(NS_PER_S)
     vehicle.apply(command(steering_angle_rad=0.25))
     assert [vehicle.stop(), vehicle.stop()] == [True, False]
-    with pytest.raises(SourceError, match="the drive was over"):
+    with pytest.raises(DriveOverError, match="the drive was over"):
         vehicle.apply(command())
     commanded, last = topic.sent
     assert last == AckermannDriveStamped(

@@ -18,10 +18,10 @@ import pytest
 from runtime.bus.link import LinkSender
 from runtime.contracts.clock import ClockDomain
 from runtime.contracts.config import DEFAULT_CONFIG, load_config
-from runtime.contracts.errors import LinkError, SourceError
+from runtime.contracts.errors import DriveOverError, LinkError, SightlineError, SourceError
 from runtime.contracts.messages import Event
-from runtime.contracts.source import Capture, Pacing, pacing_of
-from runtime.contracts.topics import EVENT, LEDGER
+from runtime.contracts.source import Capture, Missing, Pacing, pacing_of
+from runtime.contracts.topics import EVENT, LEDGER, TRIGGER
 from runtime.contracts.vehicle import Command, Reading, VehiclePort, VehicleState
 from runtime.driving import __main__ as driving
 from runtime.driving.progress import parse
@@ -49,20 +49,20 @@ def a_plan(tmp_path: Path, source_uri: str, pacing: Pacing) -> RunPlan:
 
 
 class CallingSource:
-    """Two captures; whoever asks for a third gets what a test does then."""
+    """Two captures, or so many; whoever asks for one more gets what a test does then."""
 
     uri = "calling://"
     clock_domain: ClockDomain = "file"
     expected_captures: int | None = None
 
-    def __init__(self, third: Callable[[], None], vehicle: VehiclePort | None = None) -> None:
+    def __init__(self, then: Callable[[], None], vehicle: VehiclePort | None = None, captures: int = 2) -> None:
         self.vehicle = vehicle
-        self._third, self._next = third, 0
+        self._then, self._captures, self._next = then, captures, 0
 
-    def read(self) -> Capture | None:
+    def read(self) -> Capture | Missing | None:
         sequence, self._next = self._next, self._next + 1
-        if sequence == 2:
-            self._third()
+        if sequence == self._captures:
+            self._then()
             return None
         return Capture(sequence, sequence, {"front": np.zeros((66, 200, 3), np.uint8)})
 
@@ -214,8 +214,9 @@ class RefusingVehicle:
 
     obeys = True
 
-    def __init__(self) -> None:
+    def __init__(self, error: SightlineError | None = None) -> None:
         self.asked: list[Command] = []
+        self._error = error or LinkError("the network took no command")
 
     def state(self, t_source_ns: int) -> VehicleState:
         return VehicleState(t_source_ns, speed_mps=Reading(5.0, t_source_ns))
@@ -223,7 +224,7 @@ class RefusingVehicle:
     def apply(self, command: Command) -> None:
         self.asked.append(command)
         if len(self.asked) == 1:
-            raise LinkError("the network took no command")
+            raise self._error
 
 
 def test_a_command_that_the_vehicle_cannot_be_given_counts_as_late_and_the_drive_goes_on(
@@ -241,6 +242,71 @@ def test_a_command_that_the_vehicle_cannot_be_given_counts_as_late_and_the_drive
         ("decided", ""),
     ]
     assert len(vehicle.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "missed"), [(LinkError("the network took none"), True), (DriveOverError("the drive was over"), False)]
+)
+def test_a_command_that_was_not_given_was_missed_but_for_one_behind_the_last(
+    error: SightlineError, missed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, vehicle = a_plan(tmp_path, "calling://", "lockstep"), RefusingVehicle(error)
+    monkeypatch.setattr(driving, "open_source", lambda _: CallingSource(lambda: None, vehicle))
+    with RecorderProcess(plan) as recorder:
+        driving.DrivingProcess(plan).run()
+        assert recorder.end() == 0
+    lines = [message.decode() for message in open_drive(Path(plan.drive_dir)).messages(LEDGER)]
+    assert [(line.disposition, line.missed) for line in lines] == [("late", missed), ("decided", False)]
+
+
+class LosingSource(CallingSource):
+    """After the first capture it loses them all."""
+
+    def read(self) -> Capture | Missing | None:
+        item = super().read()
+        return item if item is None or item.sequence == 0 else Missing(item.sequence, item.sequence, {"front": "lost"})
+
+
+def test_pictures_that_were_lost_are_no_commands_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = a_plan(tmp_path, "calling://", "lockstep")
+    monkeypatch.setattr(driving, "open_source", lambda _: LosingSource(lambda: None, captures=5))
+    with RecorderProcess(plan) as recorder:
+        assert driving.DrivingProcess(plan).run().dropped == 4
+        assert recorder.end() == 0
+    drive = open_drive(Path(plan.drive_dir))
+    assert {message.decode().missed for message in drive.messages(LEDGER)} == {False}
+    assert list(drive.messages(TRIGGER)) == []
+
+
+class SilentVehicle(RefusingVehicle):
+    """It tells its speed for some of the pictures."""
+
+    def __init__(self, tells: set[int]) -> None:
+        super().__init__()
+        self._tells = tells
+
+    def state(self, t_source_ns: int) -> VehicleState:
+        if t_source_ns not in self._tells:
+            raise SourceError("the vehicle's speed is not known")
+        return super().state(t_source_ns)
+
+    def apply(self, command: Command) -> None:
+        """Take it."""
+
+
+@pytest.mark.parametrize(("tells", "incidents"), [({0}, 1), ({4}, 0), (set(range(5)), 0)])
+def test_a_vehicle_whose_speed_is_lost_in_mid_drive_is_an_incident_and_one_that_has_not_told_it_yet_is_none(
+    tells: set[int], incidents: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = a_plan(tmp_path, "calling://", "lockstep")
+    monkeypatch.setattr(driving, "open_source", lambda _: CallingSource(lambda: None, SilentVehicle(tells), 5))
+    with RecorderProcess(plan) as recorder:
+        progress = driving.DrivingProcess(plan).run()
+        assert recorder.end() == 0
+    assert (progress.phase, progress.decided, progress.dropped) == ("done", len(tells), 5 - len(tells))
+    triggers = [message.decode() for message in open_drive(Path(plan.drive_dir)).messages(TRIGGER)]
+    assert [(one.kind, one.sequence) for one in triggers] == [("deadline", 3)] * incidents
+    assert all(one.reason.endswith("the last: the vehicle's speed is not known") for one in triggers)
 
 
 def test_a_running_camera_is_driven_in_real_time_and_cannot_be_asked_to_wait() -> None:

@@ -69,8 +69,10 @@ def a_state(**readings: object) -> VehicleSample:
     return VehicleSample(0, 0, VehicleState(0, **{name: Reading(value, 0) for name, value in readings.items()}))  # type: ignore[arg-type]
 
 
-def a_line(kind: DispositionKind, sequence: int, camera: str = "front") -> Disposition:
-    return Disposition(FrameId(camera, sequence), 0, kind)
+def a_line(
+    kind: DispositionKind, sequence: int, camera: str = "front", *, reason: str = "", missed: bool | None = None
+) -> Disposition:
+    return Disposition(FrameId(camera, sequence), 0, kind, reason, missed=missed)
 
 
 def a_truth(*, collided: bool = False, departed: bool = False) -> GroundTruth:
@@ -171,6 +173,30 @@ def test_late_commands_are_an_incident_once_there_are_several_within_the_window(
     assert (trigger.kind, trigger.sequence) == ("deadline", 20)
     assert "3 commands within 0.85 s" in trigger.reason
     assert len(drive(*range(10, 50))) == 1
+
+
+def test_commands_that_were_late_not_given_or_not_decided_count_together_and_the_reason_names_the_last() -> None:
+    (trigger,) = found_in(
+        (0, a_line("late", 0, reason="decided 130 ms after capture", missed=True)),
+        (PERIOD_NS, a_line("decided", 1, missed=False)),
+        (2 * PERIOD_NS, a_line("late", 2, reason="not commanded: the network took none", missed=True)),
+        (3 * PERIOD_NS, a_line("dropped", 3, reason="the vehicle's speed is 0.6 s older", missed=True)),
+        (4 * PERIOD_NS, a_line("dropped", 4, reason="another", missed=True)),
+    )
+    assert (trigger.kind, trigger.sequence) == ("deadline", 3)
+    assert trigger.reason == (
+        "3 commands within 0.15 s were late, not given or not decided, bound 3 in 1 s; "
+        "the last: the vehicle's speed is 0.6 s older"
+    )
+
+
+@pytest.mark.parametrize("missed", [False, None])  # None: as an older Sightline recorded it
+def test_frames_that_no_command_was_due_for_set_nothing_off(missed: bool | None) -> None:
+    assert found_in(*((count * PERIOD_NS, a_line("dropped", count, missed=missed)) for count in range(10))) == []
+
+
+def test_a_command_behind_the_last_one_is_late_and_not_missed() -> None:
+    assert found_in(*((count * PERIOD_NS, a_line("late", count, missed=False)) for count in range(10))) == []
 
 
 def test_the_pictures_of_several_cameras_have_one_late_command_between_them() -> None:
