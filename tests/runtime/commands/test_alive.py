@@ -9,11 +9,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from runtime.record.lock import in_use
 
 ROAD = "proving-ground://lane?seed=3&duration_s=600&width=160&height=90"
 
@@ -32,7 +34,7 @@ def environment(place: Path) -> dict[str, str]:
 
 @contextmanager
 def driving(place: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A drive under way; killed at the end where it is still there."""
+    """A drive under way; killed at the end with all its processes, and only left once none of them writes any more."""
     command = [sys.executable, "-m", "sightline", "run", *arguments, "--source", ROAD, "--out", str(place / "drives")]
     run = subprocess.Popen(
         command, env=environment(place), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
@@ -40,8 +42,11 @@ def driving(place: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield run
     finally:
-        run.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
         run.wait()
+        while any(in_use(drive) for drive in (place / "drives").glob("*")):
+            pass
 
 
 def alive(place: Path, within_s: float) -> tuple[int, dict[str, Any]]:
