@@ -118,14 +118,16 @@ class Gate:
         if self._closed:
             return
         self._closed = True
+        if self._access is not None:
+            # Before its reader goes: a monitor that nobody reads waits in ZeroMQ's thread, and whoever ends it, for it.
+            for socket in self._sockets:
+                with suppress(zmq.ZMQError):  # it was closed before the gate
+                    socket.disable_monitor()
         if self._watcher is not None:
             self._control.send(b"end")
             self._watcher.join()
             self._control.close(linger=0)
         if self._authenticator is not None:
-            for socket in self._sockets:
-                with suppress(zmq.ZMQError):  # it was closed before the gate
-                    socket.disable_monitor()
             self._authenticator.stop()
         self.context.destroy(linger=linger_ms)
 

@@ -6,6 +6,8 @@ import os
 import random
 import shutil
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +22,8 @@ from runtime.access.roles import OPENS, ROLES, Door, Role
 from runtime.bus.publisher import Publisher, Subscriber
 from runtime.contracts.errors import LinkError
 from runtime.contracts.link import Payload
-from tests.runtime.access.strangers import Client, credentials, is_let_in, send_raw, until
+from tests.docs.pages import ROOT
+from tests.runtime.access.strangers import PATIENCE_S, Client, credentials, is_let_in, send_raw, until
 
 DOORS: tuple[Door, ...] = ("viewers", "pictures", "link", "marks")
 NULL_GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16) + b"\x00" + bytes(31)
@@ -96,6 +99,33 @@ def test_bytes_that_are_no_client_of_ours_are_refused_and_counted_and_harm_nobod
     send_raw(served.endpoint, data)
     served.refused(1)
     assert is_let_in(served.endpoint, zmq.DEALER, served.enter("driver"))
+
+
+KNOCKED_WHILE_IT_CLOSES = """
+import socket, sys
+from contextlib import suppress
+from pathlib import Path
+from tests.runtime.access.test_gate import Served
+
+served = Served(Path(sys.argv[1]))
+watcher = served.gate._watcher
+
+class Joined:
+    def join(self):
+        watcher.join()
+        stranger = socket.create_connection(("127.0.0.1", int(served.endpoint.rpartition(":")[2])), timeout=2)
+        with suppress(TimeoutError):
+            stranger.recv(1)  # the greeting comes behind what is told of the stranger
+
+served.gate._watcher = Joined()
+served.gate.close()
+"""
+
+
+def test_a_stranger_who_comes_while_it_closes_does_not_hold_it_up(tmp_path: Path) -> None:
+    """In a process of its own: what hung there held Python's lock, and no timeout of a test could end it."""
+    command = [sys.executable, "-c", KNOCKED_WHILE_IT_CLOSES, str(tmp_path / "keys")]
+    subprocess.run(command, check=True, cwd=ROOT, timeout=PATIENCE_S)
 
 
 def test_the_vehicle_proves_itself_too_so_that_nobody_can_pass_for_it(served: Served, tmp_path: Path) -> None:
