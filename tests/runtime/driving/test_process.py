@@ -70,6 +70,12 @@ class CallingSource:
         """Nothing is held."""
 
 
+def draw(images: Path, count: int) -> None:
+    """So many black pictures of the reference policies' size."""
+    for i in range(count):
+        cv2.imwrite(str(images / f"{i:03}.png"), np.zeros((66, 200, 3), np.uint8))
+
+
 def test_in_lockstep_a_recorder_that_never_comes_ends_the_drive_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,8 +85,7 @@ def test_in_lockstep_a_recorder_that_never_comes_ends_the_drive_and_says_so(
     images.mkdir()
     plan = a_plan(tmp_path, str(images), "lockstep")
     frames = plan.config.record.credit + 8
-    for i in range(frames):
-        cv2.imwrite(str(images / f"{i:03}.png"), np.zeros((66, 200, 3), np.uint8))
+    draw(images, frames)
     progress = driving.DrivingProcess(plan).run()
     assert progress.phase == "failed"
     assert "the recorder took nothing for 0.3 s" in progress.error
@@ -174,8 +179,7 @@ def test_in_real_time_a_recorder_that_never_comes_is_not_waited_for(
     images.mkdir()
     plan = a_plan(tmp_path, str(images), "real-time")
     frames = plan.config.record.credit + 8
-    for i in range(frames):
-        cv2.imwrite(str(images / f"{i:03}.png"), np.zeros((66, 200, 3), np.uint8))
+    draw(images, frames)
     progress = driving.DrivingProcess(plan).run()
     assert (progress.frames, progress.sealed) == (frames, False)
     assert "the recorder acknowledged none of" in progress.error
@@ -185,8 +189,7 @@ def test_a_parent_that_takes_nothing_more_does_not_hold_up_the_drive(tmp_path: P
     """It was stopped (Ctrl-Z), or hangs on a terminal that was (Ctrl-S), or on a connection that stalls."""
     images = tmp_path / "images"
     images.mkdir()
-    for i in range(5):
-        cv2.imwrite(str(images / f"{i:03}.png"), np.zeros((66, 200, 3), np.uint8))
+    draw(images, 5)
     plan = a_plan(tmp_path, str(images), "lockstep")
     ours, theirs = os.pipe()
     os.set_blocking(theirs, False)
