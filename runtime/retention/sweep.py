@@ -20,7 +20,9 @@ from runtime.seal.envelope import key_id_of
 from runtime.seal.keys import VehicleKey, known_keys, load_key
 
 _MIB = 1024 * 1024
-_EXHAUSTED_LOOKS = 10  # where nothing could be deleted, thousands of files are looked at again after so many sweeps
+# Where nothing more may go, thousands of files are looked at again after so many sweeps, or as soon as the drive that
+# is written has another segment: one before it may go then.
+_EXHAUSTED_LOOKS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Sweeper:
         self._min_free_bytes = config.min_free_mib * _MIB
         self._refused: set[Path] = set()
         self._idle_looks = 0  # that go by before the drives are listed again
+        self._newest = -1  # segment of the own drive when they were
 
     def sweep(self, own: OwnDrive | None, reserve: Reserve) -> Swept:
         """Delete until there is room, or nothing is left that may go. `own` None: it is not signed.
@@ -69,7 +72,10 @@ class Sweeper:
             self._idle_looks = 0
             return Swept(room, exhausted=False)
         key = self._key
-        if own is None or key is None or self._idle_looks > 0:
+        if own is None or key is None:
+            return Swept(room, exhausted=True)
+        before, self._newest = self._newest, max(own.sealer.segments, default=-1)
+        if self._idle_looks > 0 and self._newest == before:
             self._idle_looks -= 1
             return Swept(room, exhausted=True)
         done = _Done()

@@ -77,9 +77,9 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
         yield found
 
 
-def start(disk: SmallDisk, tmp_path: Path, pacing: str) -> Run:
+def start(disk: SmallDisk, tmp_path: Path, pacing: str, min_free_mib: int = 16) -> Run:
     config = tmp_path / "config.yaml"
-    config.write_text(CONFIG, encoding="utf-8")
+    config.write_text(CONFIG % min_free_mib, encoding="utf-8")
     out = disk.path / "drives"
     command = [sys.executable, "-m", "sightline", "run", str(config), "--source", ROAD]
     command += ["--pacing", pacing, "--out", str(out), "--json"]
@@ -200,9 +200,9 @@ def test_with_no_room_for_the_end_the_run_says_so_and_recovery_ends_the_drive_on
 def test_where_room_is_short_the_oldest_goes_and_then_pictures_do_and_the_ledger_says_which(
     disk: SmallDisk, tmp_path: Path
 ) -> None:
-    run = start(disk, tmp_path, "lockstep")
+    run = start(disk, tmp_path, "real-time", min_free_mib=32)  # a segment a second, less than one MiB each
     run.wait_until(lambda drive: segments(drive) >= 4)
-    disk.fill(leave_bytes=9 * MIB)
+    disk.fill(leave_bytes=18 * MIB)  # from 16 to 24 MiB one picture in five is recorded
     run.wait_until(lambda drive: len(list(drive.glob("tombstone-*"))) >= 3)
     before = segments(run.drive())
     run.wait_until(lambda drive: segments(drive) >= before + 2)

@@ -258,6 +258,23 @@ def test_of_the_drive_that_is_written_the_newest_segment_and_the_pinned_ones_sta
     assert verify_drive(own, [key.public_key]).verdict == "intact"
 
 
+def test_a_segment_goes_as_soon_as_the_next_one_lets_it(
+    vehicle: Path, root: Path, key: VehicleKey, tmp_path: Path
+) -> None:
+    own = root / "older"
+    for path in (own / "closing-0004.seal.json", own / "segment-0003.seal.json", own / "segment-0003.leaves"):
+        path.unlink()
+    not_yet = (own / "segment-0003.mcap").rename(tmp_path / "segment-0003.mcap")
+    written = OwnDrive(own, DriveSealer(own, key), ())
+    sweeper = a_sweeper(vehicle, missing_bytes=10 * MIB)
+    assert sweeper.sweep(written, Reserve(own)).exhausted
+    assert left(own) == [2]
+    not_yet.rename(own / "segment-0003.mcap")
+    written.sealer.seal_segment(3, recovered=False)
+    assert [one.index for one in sweeper.sweep(written, Reserve(own)).deleted] == [2]
+    assert left(own) == [3]
+
+
 def test_a_deletion_that_was_broken_off_after_its_tombstone_is_ended(
     vehicle: Path, root: Path, key: VehicleKey
 ) -> None:
