@@ -9,9 +9,11 @@ export PYTHON
 PINS := pyproject.toml scripts/environment scripts/find-python $(wildcard constraints/py*.txt)
 OTHER_PYTHONS := 3.10 3.12 3.13
 OTHER_PYTHONS_TESTS := tests/runtime tests/review tests/proving_ground tests/ros_bridge
+NOT_ONCE := -m "not once"
 PYTEST_ARGS ?=
-# How many tests run at once; a file's stay in one process. `make test WORKERS=0`: one by one, in this process.
-WORKERS ?= auto
+# How many tests run at once; a file's stay in one process. `make test WORKERS=0`: one by one, in this process. Three on
+# two cores: most tests wait now and then, for a process or for the disk.
+WORKERS ?= $(shell expr $$(nproc) \* 3 / 2)
 SPREAD := --numprocesses=$(WORKERS) --dist=loadfile
 # export/ extends torch's own types, so without torch (another Python than 3.11) mypy is given the rest.
 TYPED_WITHOUT_TORCH := --follow-imports=silent sightline.py runtime review proving_ground ros_bridge $(OTHER_PYTHONS_TESTS)
@@ -39,7 +41,7 @@ test-pythons:  ## the runtime's tests under every other supported Python that is
 	for version in $(OTHER_PYTHONS); do \
 	  if python=$$(scripts/find-python $$version 2>/dev/null); then \
 	    $(MAKE) --no-print-directory PYTHON="$$python" .venvs/$$version/.test || exit 1; \
-	    .venvs/$$version/bin/python -m pytest -p no:cacheprovider $(SPREAD) $(OTHER_PYTHONS_TESTS) $(PYTEST_ARGS) || exit 1; \
+	    .venvs/$$version/bin/python -m pytest -p no:cacheprovider $(SPREAD) $(NOT_ONCE) $(OTHER_PYTHONS_TESTS) $(PYTEST_ARGS) || exit 1; \
 	    tried="$$tried $$version"; \
 	  else missing="$$missing $$version"; fi; \
 	done; \

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.tampering import measure
+
+pytestmark = pytest.mark.once
 
 
 def test_every_change_to_a_sealed_drive_is_found_and_named_where_it_can_be_decoded(tmp_path: Path) -> None:

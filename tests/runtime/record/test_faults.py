@@ -7,8 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.durable.faults import FAULTS, RATES_HZ
 from benchmarks.durable.sender import account
+
+pytestmark = pytest.mark.once
 
 RUNS = 10
 

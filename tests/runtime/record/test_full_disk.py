@@ -28,12 +28,14 @@ from runtime.supervise.launch import DriveSummary
 from tests.runtime.record.recording import PATIENCE_S, declared_lost, stored_sets
 from tests.runtime.record.small_disk import MIB, SmallDisk, mounted
 
+pytestmark = pytest.mark.once
+
 ROAD = "proving-ground://lane?seed=11&duration_s=3000&width=160&height=90"
 CONFIG = """
 record:
   segment_s: 1.0
   incidents: {before_s: 1.0, after_s: 1.0}
-  retention: {min_free_mib: 16}
+  retention: {min_free_mib: %d}
 """
 
 

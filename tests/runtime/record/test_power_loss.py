@@ -30,6 +30,8 @@ from runtime.record.recover import take_up
 from runtime.record.segment import journal_path
 from tests.runtime.record.recording import stored_sets
 
+pytestmark = pytest.mark.once
+
 SMALL = Scenario(frames=45, set_bytes=2_000)
 PLACES = [
     ("furnish.py", "furnish"),
