@@ -56,5 +56,7 @@ class OwnWords:
             f"{recovered.journals} open segments were recovered, {recovered.cut_bytes} bytes of a set that was not "
             "whole were cut away",
         )
+        for one in recovered.damaged:
+            self.say(4, "recorder.segment-damaged", one)
         if damage:
             self.say(3, "recorder.incidents-damaged", damage)

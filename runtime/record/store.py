@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from runtime.contracts.config import RecordConfig
-from runtime.contracts.errors import RecordError
 from runtime.contracts.messages import Header, Stored
 from runtime.contracts.topics import HEADER, STORED, Topic
 from runtime.contracts.units import NS_PER_S
 from runtime.incident.windows import Span
-from runtime.record.journal import Journal, Survey, survey, sync_directory
-from runtime.record.reading import read_contents, read_header
-from runtime.record.recovered import Recovered
+from runtime.record.journal import Journal
+from runtime.record.recovered import Recovered, take_up_segments
 from runtime.record.sealing import Sealing, refused
-from runtime.record.segment import (
-    TEMPORARY,
-    SegmentFile,
-    journal_path,
-    read_note,
-    segment_files,
-)
+from runtime.record.segment import journal_path
 from runtime.retention.reserve import Reserve, is_no_room
 from runtime.seal.chain import DriveSealer
 
@@ -56,7 +47,7 @@ class DriveStore:
         self.discarding = False
         self.refusals = 0  # for want of room
         try:
-            self.recovered = self._recover()
+            self.recovered = self._take_up()
         except OSError as error:
             raise refused(self._dir, error) from error
         self.kept_sequence = self.next_sequence  # all sets below it are on the disk, or declared there
@@ -237,71 +228,19 @@ class DriveStore:
         long_enough = journal.last_log_time_ns - first_ns >= self._config.segment_s * NS_PER_S
         return long_enough or journal.size_bytes >= self._config.segment_mib * _MIB
 
-    def _recover(self) -> Recovered | None:
-        """Take up what an earlier recorder of this drive left. Journals are cut to whole sets; they are
-        sealed later.
-
-        It may have died between writing and syncing, and promises are built on what it wrote: so all is synced first.
-        """
-        for leftover in self._dir.glob(f"*{TEMPORARY}"):
-            leftover.unlink()
-        files = segment_files(self._dir)
-        signer = self.sealing.signer
-        if not files:
-            self._index = self._first_free_index()
-            return None
-        sync_directory(self._dir)  # before a journal goes, its sealed file's name must be there for sure
-        journals: list[SegmentFile] = []
-        cut_bytes = 0
-        for file in files:
-            if file.sealed:
-                journal_path(self._dir, file.index).unlink(missing_ok=True)
-                note, contents = read_note(file.path), read_contents(file)
-                self._spans[file.index] = Span(contents.first_ns, contents.last_ns)
-                self.last_log_time_ns = max(self.last_log_time_ns, contents.last_ns)
-                if note.sets:
-                    self._took_up(note.session, note.last_set)
-                if signer is not None and signer.unsealed([file.index]):
-                    self.sealing.put_off(file.index, recovered=note.recovered)
-                continue
-            found = survey(file.path)
-            if found.mark is not None:  # it holds a whole set
-                journals.append(file)
-            cut_bytes += found.size_bytes - found.whole_bytes
-            self._take_up_journal(file.index, file.path, found)
-        self._index = self._first_free_index()
-        if self._header_bytes is None:
-            sealed = [file for file in files if file.sealed]
-            header = read_header(sealed[0]) if sealed else None
-            if header is not None:
-                self.keep_header(header)
-        return Recovered(self.next_sequence, tuple(journals), cut_bytes)
-
-    def _first_free_index(self) -> int:
-        """Behind every segment that is there or was: the folder may not be asked any more while segments are sealed in
-        it, and of one that was deleted the seal remains.
+    def _take_up(self) -> Recovered | None:
+        """Go on where an earlier recorder of this drive was. Its segments are sealed once what they say of incidents
+        was taken up.
         """
         signer = self.sealing.signer
-        return 1 + max((*self._spans, *(() if signer is None else tuple(signer.segments))), default=-1)
-
-    def _take_up_journal(self, index: int, path: Path, found: Survey) -> None:
-        if found.mark is None:
-            path.unlink()
-            return
-        self._took_up(found.mark.session, found.mark.last)
-        self.last_log_time_ns = max(self.last_log_time_ns, found.last_log_time_ns)
-        self._spans[index] = Span(found.first_log_time_ns, found.last_log_time_ns)
-        if found.header is not None:
-            self.keep_header(found.header)
-        with path.open("r+b") as file:
-            file.truncate(found.whole_bytes)
-            os.fsync(file.fileno())
-        self.sealing.put_off(index, recovered=True)  # until what it says of incidents was taken up
-
-    def _took_up(self, session: str, last: int) -> None:
-        if session != self._session:
-            raise RecordError(
-                f"the drive {self._dir} was recorded by another run (session {session}); "
-                "give every run a folder of its own"
-            )
-        self.next_sequence = max(self.next_sequence, last + 1)
+        found = take_up_segments(self._dir, self._session, signer)
+        if found is not None:
+            self._spans, self.last_log_time_ns = dict(found.spans), found.last_log_time_ns
+            self.next_sequence = found.next_sequence
+            for index, was_cut in found.unsealed.items():
+                self.sealing.put_off(index, recovered=was_cut)
+            if found.header is not None:
+                self.keep_header(found.header)
+        # The folder may not be asked: files are named in it meanwhile. Of a segment that was deleted the seal remains.
+        self._index = 1 + max((*self._spans, *(() if signer is None else tuple(signer.segments))), default=-1)
+        return found

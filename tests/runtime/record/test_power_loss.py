@@ -40,10 +40,10 @@ PLACES = [
     ("on_disk.py", "make_folders"),
     ("on_disk.py", "write_whole"),  # the file: a seal, a list of incidents, a public key
     ("on_disk.py", "write_whole"),  # its name
+    ("recovered.py", "_take_up_journal"),
+    ("recovered.py", "take_up_segments"),
     ("segment.py", "seal"),
     ("segment.py", "seal"),
-    ("store.py", "_recover"),
-    ("store.py", "_take_up_journal"),
 ]
 
 

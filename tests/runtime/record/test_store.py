@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -214,6 +215,43 @@ def test_what_a_broken_disk_refused_to_sync_is_not_taken_up_although_it_can_be_r
     again.close()
 
 
+@pytest.mark.parametrize("damage", [lambda data: data[:-40], lambda data: data[:5000] + bytes(20) + data[5020:]])
+def test_a_damaged_segment_costs_itself_and_not_the_rest_of_the_drive(
+    tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    store = DriveStore(tmp_path, SESSION, RecordConfig())
+    write(store, range(5))
+    store.rotate()
+    write(store, range(5, 8))
+    store.sync()
+    store.close()
+    damaged = tmp_path / "segment-0000.mcap"
+    damaged.write_bytes(damage(damaged.read_bytes()))
+    again = DriveStore(tmp_path, SESSION, RecordConfig())
+    assert (again.next_sequence, again.segment, again.header) == (8, 2, a_header())
+    again.sealing.retry()
+    write(again, range(8, 10))
+    again.rotate()
+    again.close()
+    assert [file.sealed for file in segment_files(tmp_path)] == [True] * 3
+    damaged.unlink()
+    assert frames_of(tmp_path) == list(range(5, 10))
+
+
+def test_what_only_a_damaged_segment_held_is_not_known_any_more(tmp_path: Path) -> None:
+    store = DriveStore(tmp_path, SESSION, RecordConfig())
+    write(store, range(5))
+    store.rotate()
+    store.close()
+    path = tmp_path / "segment-0000.mcap"
+    path.write_bytes(path.read_bytes()[:-40])
+    again = DriveStore(tmp_path, SESSION, RecordConfig())
+    assert again.recovered is not None
+    assert ["segment-0000.mcap is damaged" in one for one in again.recovered.damaged] == [True]
+    assert (again.next_sequence, again.segment) == (0, 1)
+    again.close()
+
+
 def test_marks_say_how_many_messages_belong_to_a_set(journal: bytes, tmp_path: Path) -> None:
     (tmp_path / "segment-0000.mcap.journal").write_bytes(journal)
     marks = [message.decode() for message in open_drive(tmp_path).messages(STORED)]
@@ -234,7 +272,7 @@ def test_the_next_segments_number_does_not_hang_on_a_listing_of_a_folder_that_is
         listings.append(segment_files(folder))
         return listings[0] if len(listings) == 1 else ()
 
-    monkeypatch.setattr("runtime.record.store.segment_files", listed_once)
+    monkeypatch.setattr("runtime.record.recovered.segment_files", listed_once)
     second = DriveStore(tmp_path, SESSION, config)
     assert second.segment == 1
     second.close()

@@ -19,7 +19,7 @@ from runtime.contracts.topics import EVENT, SEAL_HEAD
 from runtime.record.drive import open_drive
 from runtime.seal.keys import VehicleKey, default_key_dir, ensure_key, load_key
 from runtime.supervise.plan import RunPlan, write_plan
-from tests.runtime.record.recording import PATIENCE_S, Driver, RecorderProcess, a_plan
+from tests.runtime.record.recording import PATIENCE_S, Driver, RecorderProcess, a_plan, stored_sets
 
 
 @pytest.fixture
@@ -72,6 +72,33 @@ def test_a_recorder_that_is_killed_again_and_again_leaves_a_drive_that_verifies(
     found = verify_drive(Path(plan.drive_dir), [key.public_key])
     assert (found.verdict, found.findings) == ("intact", ())
     assert found.segments > 5
+
+
+def test_a_segment_that_the_disk_damaged_does_not_keep_a_recorder_that_starts_again_from_recording(
+    plan: RunPlan, key: VehicleKey
+) -> None:
+    folder = Path(plan.drive_dir)
+    damaged = folder / "segment-0000.mcap"
+    with RecorderProcess(plan) as recorder, Driver(plan) as driver:
+        for sequence in range(200):
+            driver.frame_in_lockstep()
+            if sequence == 100:
+                data = bytearray(damaged.read_bytes())
+                data[-100:] = bytes(100)
+                damaged.write_bytes(data)
+                recorder.kill_and_restart()
+        assert driver.sender.finish(PATIENCE_S) is None
+        assert driver.sender.lost == 0
+        assert recorder.end() == 0
+    found = verify_drive(folder, [key.public_key])
+    assert {finding.segment for finding in found.findings} == {0}
+    damaged.unlink()
+    drive = open_drive(folder)
+    assert [frame.sequence for frame in drive.frames()][-1] == 199
+    stored = stored_sets(drive)
+    assert stored == list(range(stored[0], 201)), "all but the damaged segment is there, once"
+    [told] = [event for event in drive.messages(EVENT) if event.decode().kind == "recorder.segment-damaged"]
+    assert "segment-0000.mcap is damaged" in told.decode().message
 
 
 def test_a_drive_whose_processes_were_all_killed_verifies_once_it_is_taken_up(plan: RunPlan, key: VehicleKey) -> None:
