@@ -270,7 +270,9 @@ class Stored(msgspec.Struct, frozen=True):
     last: int
     frame_sequence: int  # -1: belongs to no frame
     messages: int  # how many messages before this mark belong to it
-    crc32: int | None = None  # of what stands in the journal since the mark before: a set that a power failure tore
+    crc32: int | None = (
+        None  # only in a journal, of all since the mark before: it tells a set that a power failure tore
+    )
 
 
 class SealHead(msgspec.Struct, frozen=True):

@@ -184,15 +184,15 @@ def _rewrite(buffer: scan.Buffer, output: object, index: int, recovered: bool) -
                 stored_channel = channel.id
         elif found.opcode == scan.OP_MESSAGE:
             message = scan.message(buffer, found)
-            writer.add_message(
-                channels[message.channel_id],
-                message.log_time_ns,
-                message.data,
-                message.publish_time_ns,
-                message.sequence,
-            )
+            data = message.data
             if message.channel_id == stored_channel:
-                note = _noted(note, STORED.decode(message.data))
+                mark = STORED.decode(data)
+                note = _noted(note, mark)
+                # The checksum is a journal's. In a part it would confirm guesses of what was left out of the set.
+                data = STORED.encode(msgspec.structs.replace(mark, crc32=None))
+            writer.add_message(
+                channels[message.channel_id], message.log_time_ns, data, message.publish_time_ns, message.sequence
+            )
     writer.add_metadata(METADATA_NAME, {key: str(value) for key, value in msgspec.to_builtins(note).items()})
     writer.finish()  # type: ignore[no-untyped-call]  # mcap types only parts
 

@@ -258,6 +258,14 @@ def test_marks_say_how_many_messages_belong_to_a_set(journal: bytes, tmp_path: P
     assert [mark.messages for mark in marks] == [2] * 12
 
 
+def test_no_checksum_of_a_set_goes_into_a_sealed_segment(journal: bytes, tmp_path: Path) -> None:
+    """It knows no salt: of a part that was handed over it would tell whether a guess of what was left out is right."""
+    (tmp_path / "segment-0000.mcap.journal").write_bytes(journal)
+    assert None not in [message.decode().crc32 for message in open_drive(tmp_path).messages(STORED)]
+    segment.seal(tmp_path, 0)
+    assert {message.decode().crc32 for message in open_drive(tmp_path).messages(STORED)} == {None}
+
+
 def test_the_next_segments_number_does_not_hang_on_a_listing_of_a_folder_that_is_being_sealed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
