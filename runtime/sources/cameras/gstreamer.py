@@ -33,6 +33,7 @@ class GStreamerStream:
         """
         gst = self._gst = gstreamer.load()
         self._pipeline = gstreamer.launched(pipeline_of(address))
+        self._pipeline.connect("deep-element-added", _wait_for_whole_pictures)
         self._sink = self._pipeline.get_by_name(SINK)
         self._bus = self._pipeline.get_bus()
         self._pipeline.use_clock(gst.SystemClock.obtain())  # CLOCK_MONOTONIC, as the record's ties of clocks
@@ -60,6 +61,8 @@ class GStreamerStream:
         for _ in range(round(patience_s / _LOOK_S)):
             sample = self._sink.emit("try-pull-sample", int(_LOOK_S * NS_PER_S))
             if sample is not None:
+                if sample.get_buffer().has_flags(self._gst.BufferFlags.CORRUPTED):
+                    continue
                 return self._frame(sample)
             trouble = gstreamer.trouble(self._bus) or ("the stream ended" if self._sink.get_property("eos") else "")
             if trouble:
@@ -89,3 +92,11 @@ class GStreamerStream:
             return now_ns
         running = sample.get_segment().to_running_time(gst.Format.TIME, buffer.pts)
         return min(int(self._pipeline.get_base_time() + running), now_ns)  # a network's jitter buffer guesses ahead
+
+
+def _wait_for_whole_pictures(_pipeline: Any, _bin: Any, element: Any) -> None:
+    """Behind a packet that did not come, a network's picture and those that refer to it are made up: have none of them,
+    up to the next key picture.
+    """
+    if element.find_property("wait-for-keyframe") is not None:
+        element.set_property("wait-for-keyframe", True)

@@ -38,6 +38,7 @@ class PyAvStream:
         self._clock, self._errors = clock, (av.error.FFmpegError, OSError)
         self._host_time = None if address.kind == "v4l2" else HostTime()
         self._decoded: deque[Frame] = deque()
+        self._damaged = False
         try:
             self._container = _opened(av, address)
         except av.error.FFmpegError as error:
@@ -70,7 +71,7 @@ class PyAvStream:
         try:
             for packet in self._packets:
                 if packet.stream.index == self._video.index:
-                    self._decoded.extend(self._frame(picture) for picture in packet.decode())
+                    self._decoded.extend(self._frame(picture) for picture in packet.decode() if self._is_whole(picture))
                 if self._decoded:
                     return
                 if self._clock.monotonic_ns() >= until_ns:
@@ -78,6 +79,11 @@ class PyAvStream:
         except self._errors as error:
             raise StreamLostError(f"{error.strerror or error}") from error
         raise StreamLostError("the stream ended")
+
+    def _is_whole(self, picture: Any) -> bool:
+        """Whether neither it nor one that it may refer to, since the last key picture, came damaged."""
+        self._damaged = picture.is_corrupt or (self._damaged and not picture.key_frame)
+        return not self._damaged
 
     def _frame(self, picture: Any) -> Frame:
         now_ns = self._clock.monotonic_ns()

@@ -10,12 +10,17 @@ import struct
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Literal
 
 import av
+import cv2
 import numpy as np
+
+from runtime.contracts.source import Picture
 
 RATE_HZ = 25
 CLOCK_HZ = 90_000
+KEY_EVERY = 20  # pictures
 _SOUND_RATE_HZ = 8_000
 _SOUND_FIRST = 20  # packets of sound before the first picture
 _BEGIN_TICKS = 100 * CLOCK_HZ
@@ -36,12 +41,14 @@ a=control:pictures\r
 class Camera:
     """Pictures and sound, the sound first, for whoever connects. What may be changed while it runs:
 
-    `ahead_ticks`, by how much its clock has been set forward, or back; `blind`, no more pictures, only sound.
+    `ahead_ticks`, by how much its clock has been set forward, or back; `blind`, no more pictures, only sound; `harm`,
+    what becomes of the next picture behind a key picture: it is lost, or a part of it.
     """
 
     def __init__(self) -> None:
         self.ahead_ticks = 0
         self.blind = False
+        self.harm: Literal["", "lost", "cut"] = ""
         self._ended = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.uri = f"127.0.0.1:{self._listener.getsockname()[1]}/road"
@@ -92,8 +99,15 @@ class Camera:
                 send("sound", count * _SOUND_RATE_HZ // RATE_HZ, b"\xff" * (_SOUND_RATE_HZ // RATE_HZ))
             if count >= 0 and not self.blind:
                 units = [unit for unit in picture.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1") if unit]
+                ticks = _BEGIN_TICKS + self.ahead_ticks + count * CLOCK_HZ // RATE_HZ
+                if self.harm and count % KEY_EVERY == 1:
+                    if self.harm == "cut":
+                        units[-1] = units[-1][: len(units[-1]) // 3]
+                    else:
+                        sent["pictures"] += len(units)
+                        units.clear()
+                    self.harm = ""
                 for unit in units:
-                    ticks = _BEGIN_TICKS + self.ahead_ticks + count * CLOCK_HZ // RATE_HZ
                     send("pictures", ticks, unit, marker=unit is units[-1])
             if self._ended.wait(1 / RATE_HZ):
                 return
@@ -105,15 +119,24 @@ def _headers(lines: object) -> Iterator[tuple[str, str]]:
         yield name.lower(), value.strip()
 
 
+def true_picture(count: int) -> Picture:
+    """What its lens sees: one pattern that wanders, so that each picture is told from those before it."""
+    pattern = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+    return np.roll(cv2.resize(pattern, (64, 48), interpolation=cv2.INTER_CUBIC), 5 * count, axis=1)
+
+
 def _pictures() -> Iterator[bytes]:
-    """Access units of 64 x 48 pixels; each key picture is one unit small enough for a packet."""
+    """Access units of 64 x 48 pixels, each of one unit that is small enough for a packet."""
     codec = av.CodecContext.create("libx264", "w")
     assert isinstance(codec, av.VideoCodecContext)
     codec.height, codec.width, codec.pix_fmt, codec.time_base = 48, 64, "yuv420p", Fraction(1, RATE_HZ)
-    codec.options = {"tune": "zerolatency", "x264-params": "keyint=5:repeat-headers=1:annexb=1:threads=1"}
+    codec.options = {
+        "tune": "zerolatency",
+        "x264-params": f"keyint={KEY_EVERY}:scenecut=0:repeat-headers=1:annexb=1:threads=1",
+    }
     count = 0
     while True:
-        frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 40 + 10 * (count % 20), np.uint8), format="bgr24")
+        frame = av.VideoFrame.from_ndarray(true_picture(count), format="bgr24")
         frame.pts = count
         for packet in codec.encode(frame):
             yield bytes(packet)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from runtime.contracts.source import Capture, Missing, SourceRequest
 from runtime.sources.cameras.address import Library
 from runtime.sources.cameras.live import LiveSource
 from runtime.sources.cameras.open import open_source
-from tests.runtime.sources.cameras.rtsp_by_hand import CLOCK_HZ, RATE_HZ, Camera
+from tests.runtime.sources.cameras.rtsp_by_hand import CLOCK_HZ, KEY_EVERY, RATE_HZ, Camera, true_picture
 
 
 @pytest.fixture
@@ -75,3 +76,16 @@ def test_it_counts_as_lost_where_only_its_sound_goes_on(camera: Camera, source: 
         item = source.read()
     assert isinstance(item, Missing)
     assert item.reasons == {"front": "the camera is away: no picture for 2 s"}
+
+
+@pytest.mark.parametrize(("library", "harm"), [("gstreamer", "lost"), ("pyav", "cut")], indirect=["library"])
+def test_what_refers_to_a_picture_that_did_not_come_whole_is_not_shown(
+    camera: Camera, source: LiveSource, harm: Literal["lost", "cut"]
+) -> None:
+    true = [true_picture(count).astype(float) for count in range(64)]
+    camera.harm = harm
+    shown = 0
+    while shown < 3 * KEY_EVERY or camera.harm:
+        [item] = captures(source, 1)
+        assert min(np.abs(item.pictures["front"] - one).mean() for one in true) < 10, "the camera never saw this"
+        shown += 1
