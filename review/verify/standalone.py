@@ -43,6 +43,7 @@ MODULES = (
     "review.verify.drive",
     "review.verify.bundle",
     "review.verify.find",
+    "review.verify.zip_entries",
     "review.verify.unpack",
     "review.verify.words",
     "review.verify.script",
