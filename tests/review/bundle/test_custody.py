@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,13 @@ import pytest
 from review.bundle.choice import Request
 from review.bundle.custody import add_line, custody_of
 from review.bundle.make import make_bundle
-from review.verify.custody import parse_custody
+from review.verify.custody import LARGEST_CUSTODY_BYTES, parse_custody
 from review.verify.manifest import CUSTODY_NAME
 from runtime.commands.main import main
 from runtime.contracts.errors import RecordError, UsageError
+from runtime.record.lock import shared
 from tests.review.bundle.forging import Forger
+from tests.runtime.record.small_disk import a_disk_that_takes
 
 SMALL = Request(segments=(2,), topics=("/decision",))
 
@@ -99,6 +102,8 @@ def test_the_command_shows_the_log_and_adds_to_it(
         add_line(Path(packed), "received", "B.", "")
     with pytest.raises(RecordError, match="goes with a bundle"):
         custody_of(drive)
+    with shared(drive), pytest.raises(RecordError, match="goes with a bundle"):
+        add_line(drive, "received", "B.", "")
 
 
 def test_a_log_that_is_no_file_is_neither_waited_for_nor_followed(
@@ -116,3 +121,35 @@ def test_a_log_that_is_no_file_is_neither_waited_for_nor_followed(
     os.mkfifo(path)
     with pytest.raises(RecordError, match="no file itself"):
         custody_of(held.bundle)
+
+
+def test_a_disk_that_takes_half_a_line_leaves_the_log_as_it_was(forger: Callable[[Request], Forger]) -> None:
+    held = forger(SMALL)
+    path = held.bundle / CUSTODY_NAME
+    before = path.read_bytes()
+    with a_disk_that_takes(len(before) + 100), pytest.raises(RecordError, match="cannot be written: File too large"):
+        add_line(held.bundle, "received", "B. Expert", "a note that does not fit")
+    assert path.read_bytes() == before
+    assert len(add_line(held.bundle, "received", "B. Expert", "").lines) == 2
+
+
+def test_who_adds_a_line_waits_for_who_adds_one_and_follows_it(forger: Callable[[Request], Forger]) -> None:
+    held = forger(SMALL)
+    with ThreadPoolExecutor(4) as hands:
+        list(hands.map(lambda number: add_line(held.bundle, "copied", f"C. {number}", ""), range(40)))
+    found = custody_of(held.bundle)
+    assert (found.wrong, len(found.lines)) == ((), 41)
+
+
+def test_a_line_for_which_the_log_has_no_room_is_refused_and_the_log_still_holds(
+    forger: Callable[[Request], Forger],
+) -> None:
+    held = forger(SMALL)
+    path = held.bundle / CUSTODY_NAME
+    add_line(held.bundle, "received", "B. Expert", "x" * (LARGEST_CUSTODY_BYTES - 2000))
+    before = path.read_bytes()
+    with pytest.raises(RecordError, match=r"has room for 1\d{3} bytes more, and this line takes 2\d{3}"):
+        add_line(held.bundle, "received", "B. Expert", "x" * 2000)
+    assert path.read_bytes() == before
+    assert add_line(held.bundle, "received", "B. Expert", "whole").wrong == ()
+    assert held.findings() == ()
