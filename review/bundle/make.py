@@ -36,7 +36,7 @@ from review.verify.standalone import write_standalone
 from runtime import __version__
 from runtime.contracts.errors import RecordError
 from runtime.record.drive import open_drive
-from runtime.record.lock import shared
+from runtime.record.lock import unchanged
 from runtime.seal.chain import recorded_seals
 from runtime.seal.keys import read_public_key
 from runtime.seal.part_file import PART_SUFFIX
@@ -94,7 +94,7 @@ def make_bundle(
             a bundle of that name; or the disk refuses.
     """
     drive = find_sealed(path)
-    with shared(drive):
+    with unchanged(drive):
         seals = [seal for _, seal in recorded_seals(drive)]
         _refuse_open(drive, seals)
         segments = [seal for seal in seals if isinstance(seal, SegmentSeal)]

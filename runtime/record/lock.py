@@ -1,8 +1,10 @@
-"""Who may touch a drive's folder: its own processes share it, whoever recovers it or deletes from it has it alone.
+"""Who may touch a drive's folder: its own processes share it, as do those who hand a part of it over; whoever recovers
+it or deletes from it has it alone.
 
 The lock is flock(2) on the folder itself, so that no file is added to the evidence, and it goes with the process that
 held it, however that ended. Whether somebody has that lock can only be tried, and who tries keeps the others out
-meanwhile; so each holder shows itself by a second one, of fcntl(2), which can be asked for without being taken.
+meanwhile; so each who changes a drive shows itself by a second one, of fcntl(2), which can be asked for without being
+taken.
 """
 
 from __future__ import annotations
@@ -35,16 +37,16 @@ def shared(drive_dir: Path) -> Iterator[None]:
     Waits for whoever has it alone, 10 s at most, then DriveInUseError. A filesystem without locks gives none: there
     nobody gets a drive alone either.
     """
-    descriptor = _opened(drive_dir)
-    try:
-        deadline_s = time.monotonic() + _PATIENCE_S
-        while not _taken(drive_dir, descriptor, fcntl.LOCK_SH):
-            if time.monotonic() > deadline_s:
-                raise DriveInUseError(f"the drive {drive_dir} is being recovered or deleted from; wait for its end")
-            time.sleep(_POLL_S)
+    with _with_others(drive_dir) as descriptor:
+        _show(descriptor)
         yield
-    finally:
-        os.close(descriptor)
+
+
+@contextmanager
+def unchanged(drive_dir: Path) -> Iterator[None]:
+    """As `shared`, for whoever reads a drive of which nothing may go meanwhile: it does not count as `in_use`."""
+    with _with_others(drive_dir):
+        yield
 
 
 @contextmanager
@@ -56,7 +58,10 @@ def exclusive(drive_dir: Path) -> Iterator[None]:
     descriptor = _opened(drive_dir)
     try:
         if not _taken(drive_dir, descriptor, fcntl.LOCK_EX):
-            raise DriveInUseError(f"the drive {drive_dir} is in use: it is being written, recovered or deleted from")
+            raise DriveInUseError(
+                f"the drive {drive_dir} is in use: it is being written, recovered, deleted from or handed over"
+            )
+        _show(descriptor)
         yield
     finally:
         os.close(descriptor)
@@ -81,6 +86,20 @@ def in_use(drive_dir: Path) -> bool | None:
     return kind != fcntl.F_UNLCK
 
 
+@contextmanager
+def _with_others(drive_dir: Path) -> Iterator[int]:
+    descriptor = _opened(drive_dir)
+    try:
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while not _taken(drive_dir, descriptor, fcntl.LOCK_SH):
+            if time.monotonic() > deadline_s:
+                raise DriveInUseError(f"the drive {drive_dir} is being recovered or deleted from; wait for its end")
+            time.sleep(_POLL_S)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def _opened(drive_dir: Path) -> int:
     try:
         return os.open(drive_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -100,9 +119,12 @@ def _taken(drive_dir: Path, descriptor: int, kind: int) -> bool:
             f"the drive {drive_dir} cannot be locked: {error.strerror}; its filesystem has no flock(2), so it is not "
             "known whether somebody writes it"
         ) from error
+    return True
+
+
+def _show(descriptor: int) -> None:
     with contextlib.suppress(OSError):  # a system without this kind has flock(2) still; nobody can be asked there
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _lock_of_all(fcntl.F_RDLCK))
-    return True
 
 
 def _lock_of_all(kind: int) -> bytes:

@@ -12,7 +12,7 @@ from review.verify.moment import utc
 from runtime.commands.main import main
 from runtime.contracts.messages import Disposition
 from runtime.contracts.topics import CLOSING, EVENT, LEDGER, Topic
-from runtime.record.lock import shared
+from runtime.record.lock import exclusive, shared
 from runtime.seal.keys import new_key
 from runtime.supervise.plan import CONFIG_NAME, MODEL_NAME
 from tests import models
@@ -72,7 +72,7 @@ def test_a_closed_drive_that_somebody_uses_is_told_as_it_was_sealed(tmp_path: Pa
     drive = record_drive(tmp_path / "drive", models.tiny_policy(), 5, key=new_key(tmp_path / "keys"))
     before = info(drive)
     assert "seals by the key" in before.sealed
-    with shared(drive):  # as who hands a part of it over has it
+    with exclusive(drive):  # as who deletes from it has it
         assert (info(drive).in_use, info(drive).sealed) == (True, before.sealed)
 
 

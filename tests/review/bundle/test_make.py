@@ -26,7 +26,9 @@ from runtime.contracts import onnx_file
 from runtime.contracts.model import manifest_of
 from runtime.contracts.topics import DECISION, HEADER, MODEL_INPUT, PEOPLE_FROM_PX, PICTURE, STORED
 from runtime.record.drive import open_drive
+from runtime.record.recover import recover
 from runtime.seal.chain import DriveSealer, recorded_seals
+from runtime.seal.envelope import public_key_pem
 from runtime.seal.keys import VehicleKey
 from runtime.seal.part_file import parse_proof, part_name, proof_name
 from runtime.seal.statement import SegmentSeal
@@ -86,6 +88,20 @@ def test_the_drive_itself_is_not_touched(drive: Path, tmp_path: Path) -> None:
     assert after == before
     originals = {path.stat().st_ino for path in drive.iterdir()}
     assert originals.isdisjoint(path.stat().st_ino for path in bundle.rglob("*")), "a link would let one change both"
+
+
+def test_a_drive_of_which_a_part_is_being_handed_over_verifies_as_ever(
+    drive: Path, key: VehicleKey, tmp_path: Path
+) -> None:
+    public, codes = str(tmp_path / "signing.pub"), []
+    Path(public).write_bytes(public_key_pem(key.public_key))
+
+    def verify(_: int) -> None:
+        codes.append(main(["verify", str(drive), "--key", public]))
+        assert recover(drive).outcome == "in-use", "and nothing of it goes meanwhile"
+
+    make_bundle(drive, Request(segments=(1,)), tmp_path, on_bytes=verify)
+    assert codes == [0]
 
 
 def test_a_part_opens_in_the_official_reader_and_has_every_message_that_was_asked_for_and_no_other(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from runtime.contracts.errors import RecordError
-from runtime.record.lock import DriveInUseError, exclusive, in_use, shared
+from runtime.record.lock import DriveInUseError, exclusive, in_use, shared, unchanged
 
 HOLDER = """
 import sys
@@ -101,3 +101,14 @@ def test_who_asks_keeps_nobody_out(tmp_path: Path) -> None:
             over.set()
         for one in asked:
             one.result()
+
+
+def test_a_drive_that_somebody_reads_stays_as_it_is_and_is_not_in_use(tmp_path: Path) -> None:
+    with unchanged(tmp_path), shared(tmp_path), pytest.raises(DriveInUseError, match="in use"), exclusive(tmp_path):
+        pass
+    with unchanged(tmp_path):
+        assert not in_use(tmp_path)
+        with pytest.raises(DriveInUseError, match="handed over"), exclusive(tmp_path):
+            pass
+    with exclusive(tmp_path):
+        pass
