@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -67,6 +68,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PermissionError as error:  # of a path that somebody named; what can refuse in mid-drive is told there
         what = f"{error.filename} may not be used by this user" if error.filename else str(error)
         console.fail(f"{what}; run it as who owns it, or change its mode", json="--json" in arguments)
+        return ExitCode.COULD_NOT
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        what = f"{error.filename} is too long for a path, or a name in it is; give another"
+        console.fail(what, json="--json" in arguments)
         return ExitCode.COULD_NOT
     except KeyboardInterrupt:
         console.fail("interrupted", json="--json" in arguments)

@@ -71,6 +71,15 @@ def test_a_path_that_this_user_may_not_use_is_one_line_and_no_traceback(
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize("verb", ["verify", "info", "custody", "recover"])
+def test_a_path_that_is_too_long_is_one_line_that_names_it(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    long = "x" * 300
+    assert main([verb, long]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"sightline: {long} ")
+    assert said.count("\n") == 1
+
+
 def test_config_prints_the_defaults_as_yaml_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config"]) == 0
     assert "jpeg_quality: 80" in capsys.readouterr().out
