@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from review.verify.find import find_drive_or_bundle, is_bundle
 from runtime.contracts.config import Config, parse_config
 from runtime.contracts.engine import Engine
 from runtime.contracts.errors import EngineError, RecordError
@@ -17,9 +18,8 @@ from runtime.contracts.regular_file import read_regular
 from runtime.decision.policy import Policy
 from runtime.engines.open import open_engine
 from runtime.engines.tensorrt.plan_file import held_sha256
-from runtime.record.deleted import deleted_segments
 from runtime.record.drive import Drive, open_drive
-from runtime.record.segment import segment_files
+from runtime.seal.part_file import BUNDLE_DRIVE
 
 _LARGEST_CONFIG_BYTES = 4 * 1024 * 1024
 _ELSEWHERE = "let another back-end answer within the model's tolerance: sightline replay DRIVE --backend onnxruntime"
@@ -42,22 +42,18 @@ class ReopenedDrive:
 
 
 def find_drive(path: Path) -> Path:
-    """The drive's folder: `path` itself, or the one drive in it. Raises RecordError naming those there are."""
+    """The folder of a drive, or of a bundle's part of one: `path` itself, or that of the one drive or bundle in it.
+
+    Raises RecordError naming those there are.
+    """
     if not path.exists():
         raise RecordError(f"{path} does not exist; give the folder of a drive, as `sightline run --out` makes it")
     if zipfile.is_zipfile(path):
         raise RecordError(f"{path} is a zip file, which only `sightline verify` opens; unpack it, and give its folder")
     if not path.is_dir():
         raise RecordError(f"{path} is a file; give the folder of a drive, as `sightline run --out` makes it")
-    if segment_files(path) or deleted_segments(path):
-        return path
-    drives = sorted(entry for entry in path.iterdir() if entry.is_dir() and segment_files(entry))
-    if len(drives) == 1:
-        return drives[0]
-    if not drives:
-        raise RecordError(f"{path} holds no drive (a folder with segment-NNNN.mcap); record one with `sightline run`")
-    names = ", ".join(drive.name for drive in drives)
-    raise RecordError(f"{path} holds {len(drives)} drives: {names}; name one of them")
+    found = find_drive_or_bundle(path)
+    return found / BUNDLE_DRIVE if is_bundle(found) else found
 
 
 def expected_frames(path: Path, first: int = 0, last: int | None = None) -> int | None:

@@ -282,7 +282,7 @@ def test_a_folder_with_one_drive_is_as_good_as_the_drive(tmp_path: Path) -> None
     record_drive(tmp_path / "one", models.tiny_policy(), 2)
     assert replay(tmp_path).frames == 2
     record_drive(tmp_path / "two", models.tiny_policy(), 2)
-    with pytest.raises(RecordError, match="holds 2 drives: one, two"):
+    with pytest.raises(RecordError, match=r"holds 2 drives or bundles \(one, two\)"):
         replay(tmp_path)
 
 

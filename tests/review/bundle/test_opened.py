@@ -9,14 +9,18 @@ from pathlib import Path
 import pytest
 
 from review.bundle.choice import Request
+from review.bundle.make import make_bundle
+from review.incidents import incidents
 from review.info import info
 from review.replay import replay
 from review.verify.manifest import DRIVE_FOLDER, MANIFEST_NAME
 from runtime.commands.main import main
-from runtime.contracts.errors import SightlineError
+from runtime.contracts.errors import RecordError, SightlineError
 from runtime.contracts.topics import ATTRIBUTION, DECISION, LEDGER, PICTURE, STORED
 from runtime.record.completeness import lacks
 from runtime.record.drive import open_drive
+from runtime.seal.chain import DriveSealer
+from runtime.seal.keys import VehicleKey
 from tests.review.bundle.conftest import FRAMES
 from tests.review.bundle.forging import Forger
 from tests.review.bundle.test_forged import changed
@@ -99,6 +103,20 @@ def test_it_is_accounted_for_as_what_it_is(made: Made, capsys: pytest.CaptureFix
     assert "it is not in what was handed over" in said
     assert main(["replay", str(made(Request(without_topics=("/model/input",))))]) == 2
     assert f"left out    {FRAMES - 1} frames cannot be decided again" in capsys.readouterr().out
+
+
+def test_a_bundle_of_what_the_vehicle_had_deleted_says_so_by_any_of_its_paths(
+    drive: Path, key: VehicleKey, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(drive, tmp_path / "drives" / "drive"))
+    DriveSealer(copy, key).bury(0, "room was short", freed_bytes=1, gone={})
+    for name in ("segment-0000.mcap", "segment-0000.leaves"):
+        (copy / name).unlink()
+    bundle = Path(make_bundle(copy, Request(segments=(0,)), tmp_path / "evidence").bundle)
+    for path in (bundle, bundle.parent, bundle / DRIVE_FOLDER):
+        for look in (info, replay, incidents):
+            with pytest.raises(RecordError, match=r"holds nothing more: segment 0 .* room was short"):
+                look(path)
 
 
 def test_a_drive_that_lies_beside_a_manifest_by_chance_is_no_bundle(drive: Path, tmp_path: Path) -> None:
