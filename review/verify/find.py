@@ -19,9 +19,12 @@ def find_sealed(path: Path) -> Path:
 def find_drive_or_bundle(path: Path) -> Path:
     """The folder of a drive or a bundle: `path` itself, or the only one in it. Raises RecordError.
 
-    A folder that is one itself is never passed over for one in it: whoever opens it opens that one.
+    A folder that is one itself is never passed over for one in it: whoever opens it opens that one. Of a bundle's part
+    of the drive the bundle is meant: it alone says what was left out.
     """
-    return _the_one(path, lambda folder: is_bundle(folder) or _holds_record(folder), "drives or bundles")
+    found = _the_one(path, lambda folder: is_bundle(folder) or _holds_record(folder), "drives or bundles")
+    folder = found.resolve()
+    return folder.parent if folder.name == BUNDLE_DRIVE and is_bundle(folder.parent) else found
 
 
 def is_bundle(folder: Path) -> bool:

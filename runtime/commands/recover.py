@@ -65,12 +65,17 @@ def run(args: argparse.Namespace) -> int:
 
 def _drives(paths: list[Path], key_dir: Path | None) -> Iterator[Path]:
     from runtime.record.leftover import leftovers
-    from runtime.record.segment import segment_files
+    from runtime.record.segment import in_bundle, segment_files
     from runtime.supervise.plan import CONFIG_NAME
 
     for path in paths:
         if not path.is_dir():
             raise RecordError(f"{path} is no folder; give a drive's folder, or one that holds drives")
+        if in_bundle(path.resolve()):
+            raise RecordError(
+                f"{path} is what was handed over of a drive, in the bundle {path.resolve().parent}: nothing of it is "
+                "taken up; give the drive itself, or verify the bundle"
+            )
         if segment_files(path) or (path / CONFIG_NAME).is_file():
             yield path
         else:

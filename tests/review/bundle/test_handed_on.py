@@ -20,6 +20,7 @@ from review.bundle.make import make_bundle
 from review.reopen import find_drive
 from review.verify.manifest import VERIFIER_NAME
 from review.verify.unpack import opened
+from runtime.commands.main import main
 from runtime.contracts.errors import RecordError
 from runtime.seal.envelope import public_key_pem
 from runtime.seal.keys import VehicleKey
@@ -91,8 +92,25 @@ def test_a_folder_that_holds_one_bundle_is_as_good_as_the_bundle(made: Made, tmp
     copy = Path(shutil.copytree(bundle, tmp_path / "evidence" / bundle.name))
     with opened(tmp_path / "evidence") as found:
         assert (found.folder, found.is_bundle, found.shown) == (copy, True, str(copy))
-    with opened(copy / "drive") as found:
-        assert (found.folder, found.is_bundle) == (copy / "drive", False)
+    assert find_drive(tmp_path / "evidence") == copy / "drive"
+
+
+def test_the_part_of_a_drive_in_a_bundle_is_verified_as_the_bundle(
+    made: Made, tmp_path: Path, expert: Callable[..., tuple[int, str]]
+) -> None:
+    """It is what `sightline replay` prints; taken for a drive, it would lack all that was left out."""
+    bundle = made(PEOPLE)
+    (tmp_path / "linked").symlink_to(bundle / "drive")
+    for path in (bundle / "drive", tmp_path / "linked"):
+        with opened(path) as found:
+            assert (found.folder, found.is_bundle, found.shown) == (bundle, True, str(bundle))
+        assert expert(bundle / VERIFIER_NAME, path)[0] == 0
+
+
+def test_what_was_handed_over_is_not_taken_up(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = made(PEOPLE)
+    assert main(["recover", str(bundle / "drive")]) == 2
+    assert f"was handed over of a drive, in the bundle {bundle}: nothing of it is taken up" in capsys.readouterr().err
 
 
 def packed(path: Path, names: dict[str, bytes], *, link: bool = False, method: int = zipfile.ZIP_STORED) -> Path:
