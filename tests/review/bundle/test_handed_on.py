@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import stat
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 from review.bundle.choice import Request
 from review.bundle.make import make_bundle
 from review.reopen import find_drive
-from review.verify.manifest import VERIFIER_NAME
+from review.verify.manifest import README_NAME, VERIFIER_NAME
 from review.verify.unpack import opened
 from runtime.commands.main import main
 from runtime.contracts.errors import RecordError
@@ -65,6 +66,18 @@ def test_with_cryptography_alone_every_message_of_a_part_is_proven(
     assert code == 1
     assert "message-changed" in said
     assert "/decision, sequence 2" in said
+
+
+def test_the_line_in_the_readme_verifies_the_bundle_as_it_stands_there(
+    made: Made, tmp_path: Path, key: VehicleKey
+) -> None:
+    bundle = Path(shutil.copytree(made(PEOPLE), tmp_path / "given.evidence"))
+    (tmp_path / "signing.pub").write_bytes(public_key_pem(key.public_key))
+    text = (bundle / README_NAME).read_text(encoding="utf-8")
+    [line] = [line.strip() for line in text.splitlines() if line.startswith("    python ")]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(line, shell=True, cwd=bundle, env={"PATH": path}, capture_output=True, text=True, check=False)
+    assert (done.returncode, ": intact: " in done.stdout) == (0, True), done.stdout + done.stderr
 
 
 def test_the_verifier_in_a_bundle_takes_whole_segments_and_zip_files_too(

@@ -270,7 +270,7 @@ def test_the_readme_tells_a_stranger_what_was_asked_what_is_here_and_what_is_not
     text = (made(Request(incident=0, without_people=True)) / README_NAME).read_text(encoding="utf-8")
     for words in (
         "Asked for: incident 0 (hard-brake), its segments whole; without what shows people",
-        "python sightline_verify.py . --key signing.pub",
+        "python sightline_verify.py . --key ../signing.pub",
         "segment 1: a part, ",
         "segment 0: left out, ",
         f"x {PICTURES}",
