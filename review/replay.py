@@ -23,6 +23,7 @@ from runtime.contracts.topics import ATTRIBUTION, DECISION, LEDGER, MODEL_INPUT,
 from runtime.record import drive as record
 from runtime.record.completeness import Lack, lacks
 from runtime.record.deleted import DeletedSegment
+from runtime.record.segment import SegmentNote
 
 Step = FrameCheck | Passed
 ReplayVerdict = Literal["identical", "within_tolerance", "diverged", "nothing to replay"]
@@ -94,7 +95,7 @@ def replay(
         walk = Walk(links_of(opened.policy.initial_memory()))
         alone = len(ranges) == 1
         for step in (
-            checked(opened, *ranges[0]) if alone else _in_processes((folder, backend), ranges, workers or _cores())
+            _checked(opened, ranges[0]) if alone else _in_processes((folder, backend), ranges, workers or _cores())
         ):
             walk.take(step)
             progress(1)
@@ -104,10 +105,19 @@ def replay(
         return _report(drive, walk, missing, wall_s, fingerprint_matches=opened.fingerprint_matches)
 
 
-def checked(opened: ReopenedDrive, first: int, last: int | None) -> Iterator[Step]:
-    """The frames `first` to `last` (both included; None: to the end), each replayed and judged, in order."""
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """Frames `first` to `last` (both included; None: to the end) of a segment (None: of all)."""
+
+    segment: int | None = None
+    first: int = 0
+    last: int | None = None
+
+
+def _checked(opened: ReopenedDrive, part: _Range) -> Iterator[Step]:
+    """A range's frames, each replayed and judged, in order."""
     same = opened.fingerprint_matches
-    for frame in opened.drive.frames(*ROWS, first=first, last=last):
+    for frame in opened.drive.frames(*ROWS, segment=part.segment, first=part.first, last=part.last):
         try:
             found = _replayable(frame)
         except RecordError as error:
@@ -149,24 +159,36 @@ def _replayable(frame: record.RecordedFrame) -> RecordedDecision | Passed:
     )
 
 
-def _ranges(drive: record.Drive, workers: int | None) -> list[tuple[int, int | None]]:
-    """Ranges of sequences that make up the drive, in order: one, or enough for several processes."""
-    whole: list[tuple[int, int | None]] = [(0, None)]
-    notes = [drive.note(file.index) for file in drive.segments]
-    if any(file.sealed and note is None for file, note in zip(drive.segments, notes, strict=True)):
-        return whole  # a part, or rewritten by another tool: nobody knows which frames it holds
-    spans = [(note.first_frame, note.last_frame) for note in notes if note is not None and note.last_frame >= 0]
-    frames = sum(last - first + 1 for first, last in spans)
+def _ranges(drive: record.Drive, workers: int | None) -> list[_Range]:
+    """The drive whole, or cut for several processes, in order.
+
+    Segments' notes say only where one is cut: its first range begins at 0, each reaches up to the next one, the last
+    has no end. So every frame lies in exactly one, also of a segment without a note: a journal, a part, one that
+    another tool has rewritten.
+    """
+    notes = {file.index: drive.note(file.index) for file in drive.segments}
+    frames = sum(_frames(note) for note in notes.values())
     wanted = workers or (_cores() if frames >= _PROCESSES_FROM else 1)
     if wanted == 1 or frames < 2 * wanted:
-        return whole
+        return [_Range()]
     most = -(-frames // (wanted * _RANGES_EACH))
-    ranges: list[tuple[int, int | None]] = []
-    for first, last in spans:
-        parts = -(-(last - first + 1) // most)
-        size = -(-(last - first + 1) // parts)
-        ranges += [(begin, min(begin + size - 1, last)) for begin in range(first, last + 1, size)]
-    return [*ranges, (spans[-1][1] + 1, None)]  # the rest: a journal that is not sealed, if there is one
+    return [part for index, note in notes.items() for part in _cut(index, note, most)]
+
+
+def _frames(note: SegmentNote | None) -> int:
+    return 0 if note is None or note.last_frame < 0 else max(0, note.last_frame - note.first_frame + 1)
+
+
+def _cut(segment: int, note: SegmentNote | None, most: int) -> Iterator[_Range]:
+    """A segment in ranges of `most` frames or fewer, as far as its note tells."""
+    frames = _frames(note)
+    first = 0
+    if note is not None and frames:
+        size = -(-frames // -(-frames // most))
+        for begin in range(note.first_frame + size, note.last_frame + 1, size):
+            yield _Range(segment, first, begin - 1)
+            first = begin
+    yield _Range(segment, first)
 
 
 def _cores() -> int:
@@ -181,12 +203,12 @@ def _open_here(folder: Path, backend: str | None) -> None:
     _opened = reopen(folder, backend)
 
 
-def _checked_here(span: tuple[int, int | None]) -> list[Step]:
+def _checked_here(part: _Range) -> list[Step]:
     assert _opened is not None
-    return list(checked(_opened, *span))
+    return list(_checked(_opened, part))
 
 
-def _in_processes(drive: tuple[Path, str | None], ranges: list[tuple[int, int | None]], workers: int) -> Iterator[Step]:
+def _in_processes(drive: tuple[Path, str | None], ranges: list[_Range], workers: int) -> Iterator[Step]:
     # spawn: a forked child would inherit ONNX Runtime's threads in an unknown state.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, _open_here, drive) as pool:

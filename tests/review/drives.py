@@ -51,7 +51,10 @@ from runtime.decision.policy import Policy
 from runtime.decision.tensors import pack
 from runtime.engines.onnx import open_engine
 from runtime.preprocess import preprocess
+from runtime.record.drive import open_drive
 from runtime.record.h264 import FORMAT, H264Encoder
+from runtime.record.journal import Journal
+from runtime.record.segment import METADATA_NAME, SegmentNote, journal_path, sealed_path
 from runtime.record.store import DriveStore
 from runtime.seal.chain import DriveSealer
 from runtime.seal.keys import VehicleKey
@@ -227,9 +230,11 @@ class _Writer:
         self._store.close()
 
 
-def rewrite(segment: Path, change: Callable[[str, int, bytes], bytes | None]) -> None:
+def rewrite(
+    segment: Path, change: Callable[[str, int, bytes], bytes | None], *, note: SegmentNote | None = None
+) -> None:
     """What any MCAP tool can do: read all messages, write them again changed (None: not), without what it does not
-    know."""
+    know. With a `note` it is told what the segment holds."""
     output = io.BytesIO()
     writer = Writer(output)
     writer.start()
@@ -243,5 +248,24 @@ def rewrite(segment: Path, change: Callable[[str, int, bytes], bytes | None]) ->
             data = change(channel.topic, message.sequence, message.data)
             if data is not None:
                 writer.add_message(channels[channel.id], message.log_time, data, message.publish_time, message.sequence)
+    if note is not None:
+        writer.add_metadata(METADATA_NAME, {key: str(value) for key, value in msgspec.to_builtins(note).items()})
     writer.finish()  # type: ignore[no-untyped-call]
     segment.write_bytes(output.getvalue())
+
+
+def unseal(drive: Path, index: int) -> None:
+    """A segment as it was before it was sealed: its journal, whole."""
+    journal = Journal(journal_path(drive, index))
+    for message in open_drive(drive).messages(segment=index):
+        assert message.row is not None
+        journal.append(
+            message.topic,
+            message.row,
+            message.data,
+            log_time_ns=message.log_time_ns,
+            publish_time_ns=message.publish_time_ns,
+            sequence=message.sequence,
+        )
+    journal.close()
+    sealed_path(drive, index).unlink()
