@@ -26,6 +26,7 @@ from export.worth.yardstick import gradient_x_input
 from runtime.contracts.errors import ModelError
 from runtime.contracts.model import manifest_of
 from runtime.contracts.worth import report_path
+from runtime.record.evidence import refuse_in_evidence
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ def export(request: Request, say: Say) -> Done:
     Raises:
         SightlineError: it could not be made, or one of its own gates refuses it; `request.out` is then as it was.
     """
-    refuse_foreign(request.out, request.config)  # before the long work, not after it
+    refuse_in_evidence(request.out)  # before the long work, not after it
+    refuse_foreign(request.out, request.config)
     say("reading")
     text, config = configured(request)
     with whole_folder(request.out, request.config) as folder, network(request, config, say) as given:

@@ -36,6 +36,7 @@ from review.verify.standalone import write_standalone
 from runtime import __version__
 from runtime.contracts.errors import RecordError
 from runtime.record.drive import open_drive
+from runtime.record.evidence import refuse_in_evidence
 from runtime.record.lock import unchanged
 from runtime.seal.chain import recorded_seals
 from runtime.seal.keys import read_public_key
@@ -89,10 +90,11 @@ def make_bundle(
         on_bytes: called with the number of bytes of each segment that is done.
 
     Raises:
-        UsageError: the drive does not have what is asked for.
+        UsageError: the drive does not have what is asked for, or `out` lies in a drive or a bundle.
         RecordError, SealError: the drive has no seals, is not closed, or is damaged where it was to be cut; or there is
             a bundle of that name; or the disk refuses.
     """
+    refuse_in_evidence(out)
     drive = find_sealed(path)
     with unchanged(drive):
         seals = [seal for _, seal in recorded_seals(drive)]

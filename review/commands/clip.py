@@ -17,7 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     which_frames.add_arguments(parser)
     parser.add_argument(
-        "--out", type=Path, default=None, metavar="FILE", help="the MP4 (default: DRIVE.mp4 beside the drive)"
+        "--out",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="the MP4 (default: DRIVE.mp4 beside the drive or its bundle)",
     )
 
 
@@ -28,10 +32,10 @@ def run(args: argparse.Namespace) -> int:
     from runtime.record.deleted import in_words
 
     drive = find_drive(args.drive)
-    selection = which_frames.selection_of(args, drive)
-    out = args.out or drive.parent / f"{drive.name}.mp4"
+    out = which_frames.out_of(args, drive, ".mp4")
     if out.suffix.lower() != ".mp4":
         raise UsageError(f"--out {out}: a clip is an MP4; give a name that ends in .mp4")
+    selection = which_frames.selection_of(args, drive)
     expected = expected_frames(drive, selection.first or 0, selection.last)
     total = None if expected is None else -(-expected // args.every)
     with console.progress(total, "clip", quiet=args.json) as bar:

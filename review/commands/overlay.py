@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=None,
         metavar="FOLDER",
-        help="where the PNG files go (default: DRIVE-overlay beside the drive)",
+        help="where the PNG files go (default: DRIVE-overlay beside the drive or its bundle)",
     )
 
 
@@ -32,9 +32,9 @@ def run(args: argparse.Namespace) -> int:
     from runtime.record.deleted import in_words
 
     drive = find_drive(args.drive)
+    out = which_frames.out_of(args, drive, "-overlay")
     selection = which_frames.selection_of(args, drive)
     expected = expected_frames(drive, selection.first or 0, selection.last)
-    out = args.out or drive.parent / f"{drive.name}-overlay"
     total = None if expected is None else -(-expected // args.every)
     with console.progress(total, "overlay", quiet=args.json) as bar:
         report = write_pictures(drive, out, selection, camera=args.camera, width_px=args.width, progress=bar.update)

@@ -49,7 +49,9 @@ def run(args: argparse.Namespace) -> int:
     """0: intact; 1: something is not as it was sealed, or not by a known key."""
     if args.standalone is not None:
         from review.verify.standalone import write_standalone
+        from runtime.record.evidence import refuse_in_evidence
 
+        refuse_in_evidence(args.standalone, "--standalone")
         write_standalone(args.standalone)
         if args.json:
             console.emit_json({"standalone": str(args.standalone)})

@@ -1,4 +1,4 @@
-"""The options of the verbs that show frames of a drive: which ones, of which camera, how wide."""
+"""The options of the verbs that show frames of a drive: which ones, of which camera, how wide, and where they go."""
 
 from __future__ import annotations
 
@@ -37,6 +37,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PX",
         help="width of the result (default: the picture's, 960 at least)",
     )
+
+
+def out_of(args: argparse.Namespace, drive: Path, suffix: str) -> Path:
+    """Where the result goes: what `--out` says, else beside the drive, or beside the bundle that it lies in, under that
+    one's name and `suffix`. Raises UsageError where it would go into a drive or a bundle.
+    """
+    from runtime.record.evidence import refuse_in_evidence
+    from runtime.record.segment import in_bundle
+
+    own = drive.resolve()
+    whole = own.parent if in_bundle(own) else own
+    out: Path = args.out or whole.with_name(whole.name + suffix)
+    refuse_in_evidence(out)
+    return out
 
 
 def selection_of(args: argparse.Namespace, drive: Path) -> Selection:

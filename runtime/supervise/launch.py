@@ -23,6 +23,7 @@ from runtime.driving.progress import Progress, parse
 from runtime.engines.open import find_plan
 from runtime.incident.index import read_index
 from runtime.record.drive import Drive, LedgerTotals, open_drive
+from runtime.record.evidence import refuse_in_evidence
 from runtime.record.lock import shared
 from runtime.record.recover import Recovery, parse_recovery
 from runtime.seal.keys import ensure_key, key_dir_of
@@ -69,6 +70,7 @@ def run_drive(
     Raises SightlineError where the drive could not start or broke off before its first frame; one that broke off later
     is summarised, with what happened as the warning.
     """
+    refuse_in_evidence(out)
     _refuse_wrong_model(Path(config.model))
     engine_plan = find_plan(config.engine, Path(config.model))
     key_dir = key_dir_of(config.record.key_dir)
