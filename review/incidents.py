@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from review.reopen import find_drive
-from runtime.contracts.errors import RecordError
+from runtime.contracts.errors import RecordError, SealError, UsageError
 from runtime.contracts.incident import INDEX_NAME, Incident, Trigger
 from runtime.contracts.topics import INCIDENT
 from runtime.contracts.units import s_from_ns
 from runtime.incident.index import read_index
 from runtime.record.drive import Drive, open_drive
 from runtime.record.segment import segment_files
+from runtime.seal.chain import recorded_seals
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +62,53 @@ def incidents(path: Path) -> IncidentReport:
 
 
 def listed_incidents(drive: Drive) -> tuple[tuple[Incident, ...], str]:
-    """The incidents in the order of their time, and why they are not those of the list, "" where they are."""
+    """The incidents in the order of their time, and why they are not those of the list, "" where they are.
+
+    None and a note: which there are is not known. None without a note: there are none, and so there is no list.
+    """
+    note = ""
     try:
         index = read_index(drive.path)
         if index is not None and index.drive_id == drive.header.drive_id:
             return index.incidents, ""
-        note = f"{INDEX_NAME} is " + ("not there" if index is None else f"the drive {index.drive_id}'s")
+        if index is not None:
+            note = f"{INDEX_NAME} is the drive {index.drive_id}'s"
+        elif _withheld(drive):
+            note = f"{INDEX_NAME} was not handed over"
     except RecordError as error:
         note = str(error)
     counts = {topic.topic: topic.count for topic in drive.topics()}
     if not counts.get(INCIDENT.name):
-        return (), "" if note.endswith("not there") else note
+        return (), note
     newest: dict[int, Incident] = {}
     for message in drive.messages(INCIDENT):
         one: Incident = message.decode()
         newest[one.number] = one
-    return tuple(
-        sorted(newest.values(), key=lambda one: one.t_from_ns)
-    ), f"{note}: this is what the record itself holds"
+    found = tuple(sorted(newest.values(), key=lambda one: one.t_from_ns))
+    there = "what was handed over of the record" if drive.in_bundle else "the record itself"
+    return found, f"{note or f'{INDEX_NAME} is not there'}: this is what {there} holds"
+
+
+def incident_of(drive: Drive, number: int) -> Incident:
+    """One incident. Raises UsageError where the drive has none of that number, RecordError where it cannot be read."""
+    listed, note = listed_incidents(drive)
+    for one in listed:
+        if one.number == number:
+            return one
+    there = ", ".join(str(one.number) for one in listed) or ("not known" if note else "none")
+    why = f" ({note})" if note else ""
+    raise UsageError(
+        f"{drive.path} tells of no incident {number}; there are: {there}{why}; `sightline incidents` lists them, and "
+        "--from and --to choose by time"
+    )
+
+
+def _withheld(drive: Drive) -> bool:
+    """Whether a bundle leaves out a list that its drive had, as that one's seals say."""
+    try:
+        return drive.in_bundle and any(INDEX_NAME in seal.files for _, seal in recorded_seals(drive.path))
+    except SealError:
+        return True
 
 
 def _found(drive: Drive, incident: Incident, there: set[int]) -> FoundIncident:

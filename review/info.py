@@ -88,7 +88,8 @@ class DriveInfo:
     gaps: tuple[Gap, ...]
     events: tuple[Event, ...]  # the first 200
     events_left_out: int
-    incidents: int  # `sightline incidents` lists them
+    incidents: int | None  # `sightline incidents` lists them; None: not known
+    incidents_note: str  # where they are not those of the drive's list: why
     lacks: tuple[str, ...]  # where the record does not hold what was written into it; the first 20
     lacks_left_out: int
     sealed: str  # by which key, or why not; whether the seals hold is for `sightline verify`
@@ -110,6 +111,7 @@ def info(path: Path) -> DriveInfo:
     if closing is not None and not drive.deleted and not drive.in_bundle:
         own = (closing.frames, closing.decided, closing.late, closing.dropped)
         agree = own == (ledger.frames, ledger.decided, ledger.late, ledger.dropped)
+    incidents, incidents_note = listed_incidents(drive)
     return DriveInfo(
         drive=str(drive.path),
         drive_id=header.drive_id,
@@ -141,7 +143,8 @@ def info(path: Path) -> DriveInfo:
         gaps=tuple(drive.gaps()),
         events=events,
         events_left_out=sum(1 for _ in all_events),
-        incidents=len(listed_incidents(drive)[0]),
+        incidents=len(incidents) if incidents or not incidents_note else None,
+        incidents_note=incidents_note,
         lacks=tuple(str(lack) for lack in islice(missing, _LACKS_SHOWN)),
         lacks_left_out=sum(1 for _ in missing),
         sealed=_sealed(drive, used=used),

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from review.drawing import Moment, Setting, draw, full_size, size_of
+from review.incidents import incident_of
 from review.pictures import PictureDecoder, decoder_at, first_shape
 from review.reopen import find_drive, recorded_config, recorded_manifest
 from review.scales import extremes, map_of
@@ -21,7 +22,6 @@ from runtime.contracts.errors import RecordError, UsageError
 from runtime.contracts.model import ImageInput, Manifest
 from runtime.contracts.topics import ATTRIBUTION, DECISION, LEDGER, PICTURE, TRUTH, VEHICLE, VIDEO
 from runtime.contracts.units import s_from_ns
-from runtime.incident.index import read_index
 from runtime.record.deleted import DeletedSegment
 from runtime.record.drive import RecordedFrame, open_drive
 from runtime.record.h264 import FORMAT
@@ -114,17 +114,10 @@ def frame_at(path: Path, t_source_s: float, *, after: bool) -> int:
 def incident_frames(path: Path, number: int) -> tuple[int, int]:
     """The first and the last frame in an incident's window.
 
-    Raises RecordError where the drive has no such incident, or no frame in its window.
+    Raises UsageError where the drive has no such incident, RecordError where it has no frame in its window.
     """
     drive = open_drive(find_drive(path))
-    index = read_index(drive.path)
-    incidents = () if index is None else index.incidents
-    found = next((incident for incident in incidents if incident.number == number), None)
-    if found is None:
-        there = ", ".join(str(incident.number) for incident in incidents) or "none"
-        raise RecordError(
-            f"{drive.path} has no incident {number}; there are: {there} (`sightline incidents` tells more)"
-        )
+    found = incident_of(drive, number)
     inside = [f.sequence for f in drive.frames(LEDGER) if found.t_from_ns <= f.t_source_ns <= found.t_to_ns]
     if not inside:
         raise RecordError(f"{drive.path} has no frame in the window of incident {number}: its segments are gone")

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from review.incidents import incident_of
 from review.verify.manifest import ALWAYS_HANDED_OVER, Asked
-from runtime.contracts.errors import ModelError, RecordError, UsageError
+from runtime.contracts.errors import ModelError, UsageError
 from runtime.contracts.incident import INDEX_NAME, Incident
 from runtime.contracts.messages import Header
 from runtime.contracts.model import read_manifest
 from runtime.contracts.topics import PEOPLE_FROM_PX, find_topic
 from runtime.contracts.units import NS_PER_S
-from runtime.incident.index import read_index
+from runtime.record.drive import Drive
 from runtime.seal.statement import SegmentSeal, printable
 from runtime.supervise.plan import ENGINE_PLAN_NAME, MODEL_NAME
 
@@ -47,14 +48,15 @@ class _Range:
     words: str
 
 
-def choose(folder: Path, header: Header, seals: Sequence[SegmentSeal], request: Request) -> Asked:
-    """Settle a request. Raises UsageError where it names what the drive does not have, RecordError where the list of
-    incidents cannot be read.
+def choose(drive: Drive, seals: Sequence[SegmentSeal], request: Request) -> Asked:
+    """Settle a request. Raises UsageError where it names what the drive does not have, RecordError where its incidents
+    cannot be read.
     """
-    span = _range(folder, header, seals, request)
+    folder = drive.path
+    span = _range(drive, seals, request)
     chosen = [one for one in seals if one.segment in span.segments]
     if not chosen:
-        raise UsageError(f"nothing of the drive {header.drive_id} lies there ({span.words})")
+        raise UsageError(f"nothing of the drive {drive.header.drive_id} lies there ({span.words})")
     there = sorted({topic for one in chosen for topic in one.topics})
     left_out = tuple(topic for topic in there if _is_left_out(topic, there, folder, request))
     files = _files(folder, request)
@@ -78,7 +80,7 @@ def choose(folder: Path, header: Header, seals: Sequence[SegmentSeal], request: 
     )
 
 
-def _range(folder: Path, header: Header, seals: Sequence[SegmentSeal], request: Request) -> _Range:
+def _range(drive: Drive, seals: Sequence[SegmentSeal], request: Request) -> _Range:
     by_time = request.from_s is not None or request.to_s is not None
     if sum((request.incident is not None, bool(request.segments), by_time)) > 1:
         raise UsageError("--incident, --segment and --from/--to each choose a part of the drive; give one of them")
@@ -91,9 +93,9 @@ def _range(folder: Path, header: Header, seals: Sequence[SegmentSeal], request: 
                 raise UsageError(f"the drive has no sealed segment {index}; there are: {', '.join(map(str, there))}")
         return _Range(request.segments, None, None, f"segments {', '.join(map(str, request.segments))}, whole")
     if by_time:
-        return _by_time(header, seals, request.from_s, request.to_s)
+        return _by_time(drive.header, seals, request.from_s, request.to_s)
     if request.incident is not None:
-        return _by_incident(_incident(folder, request.incident), header, seals, cut=request.cut)
+        return _by_incident(incident_of(drive, request.incident), drive.header, seals, cut=request.cut)
     return _Range(there, None, None, "the whole drive")
 
 
@@ -120,17 +122,6 @@ def _by_incident(one: Incident, header: Header, seals: Sequence[SegmentSeal], *,
     if cut:
         return _Range(tuple(_meeting(seals, start, end)), start, end, words)
     return _Range(tuple(segments), None, None, words)
-
-
-def _incident(folder: Path, number: int) -> Incident:
-    index = read_index(folder)
-    if index is None:
-        raise RecordError(f"{folder / INDEX_NAME} is not there: the drive has no incidents; choose by --from and --to")
-    for one in index.incidents:
-        if one.number == number:
-            return one
-    numbers = ", ".join(str(one.number) for one in index.incidents) or "none"
-    raise UsageError(f"the drive has no incident {number}; there are: {numbers} (sightline incidents {folder})")
 
 
 def _meeting(seals: Sequence[SegmentSeal], start: int | None, end: int | None) -> Iterator[int]:

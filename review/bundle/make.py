@@ -100,7 +100,7 @@ def make_bundle(
         seals = [seal for _, seal in recorded_seals(drive)]
         _refuse_open(drive, seals)
         segments = [seal for seal in seals if isinstance(seal, SegmentSeal)]
-        asked = choose(drive, open_drive(drive).header, segments, request)
+        asked = choose(open_drive(drive), segments, request)
         drive_id = seals[0].drive_id
         target = out / (_name(drive_id, request) + BUNDLE_SUFFIX + (".zip" if as_zip else ""))
         if target.exists():

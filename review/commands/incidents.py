@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0; with `--expect-none` 1 where there are incidents."""
+    """0; with `--expect-none` 1 where there are incidents, and 2 where that is not known."""
     from review.incidents import incidents
 
     found = incidents(args.drive)
@@ -32,7 +32,11 @@ def run(args: argparse.Namespace) -> int:
         console.emit_json(found)
     else:
         console.emit(console.lines(_words(found)))
-    return ExitCode.NO if args.expect_none and found.incidents else ExitCode.YES
+    if not args.expect_none:
+        return ExitCode.YES
+    if found.incidents:
+        return ExitCode.NO
+    return ExitCode.COULD_NOT if found.note else ExitCode.YES
 
 
 def _words(found: IncidentReport) -> Iterator[str]:
@@ -40,7 +44,7 @@ def _words(found: IncidentReport) -> Iterator[str]:
     if found.note:
         yield f"list       {found.note}"
     if not found.incidents:
-        yield "incidents  none"
+        yield "incidents  not known" if found.note else "incidents  none"
         return
     yield f"incidents  {len(found.incidents)}"
     yield ""

@@ -60,7 +60,8 @@ def _words(found: DriveInfo) -> str:
         *(f"             {count} x dropped: {why}" for why, count in ledger.dropped_by.items()),
         *(f"             {count} x late: {why}" for why, count in ledger.late_by.items()),
         f"end        {found.ended or unknown_end}",
-        f"incidents  {found.incidents or 'none'}",
+        f"incidents  {'not known' if found.incidents is None else found.incidents or 'none'}"
+        + (f" ({found.incidents_note})" if found.incidents_note else ""),
         f"sealed     {found.sealed}",
         *([f"refused    {found.turned_away.refused} connection(s)"] if found.turned_away.refused else []),
         *([f"malformed  {found.turned_away.malformed} message(s)"] if found.turned_away.malformed else []),

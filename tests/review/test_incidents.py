@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 from review.incidents import incidents, listed_incidents
+from runtime.commands.main import main
+from runtime.contracts.errors import ExitCode
 from runtime.contracts.incident import INDEX_NAME
 from runtime.record.drive import open_drive
 from runtime.record.segment import segment_files
@@ -76,6 +79,24 @@ def test_where_the_list_is_gone_the_record_tells_and_that_is_said(braking: Path)
         assert "is not there" in note
     finally:
         path.write_bytes(kept)
+
+
+def test_every_verb_takes_an_incident_from_where_the_listing_has_it(
+    braking: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(braking, tmp_path / braking.name))
+    (copy / INDEX_NAME).unlink()
+    assert [one.number for one in incidents(copy).incidents] == [0]
+    few = ["--incident", "0", "--every", "60"]
+    assert main(["overlay", str(copy), *few, "--out", str(tmp_path / "pictures")]) == ExitCode.YES
+    assert main(["clip", str(copy), *few, "--out", str(tmp_path / "clip.mp4")]) == ExitCode.YES
+    capsys.readouterr()
+    assert main(["bundle", str(copy), "--incident", "0", "--out", str(tmp_path / "bundles"), "--json"]) == ExitCode.NO
+    said = json.loads(capsys.readouterr().out)
+    assert [one["kind"] for one in said["findings"]] == ["file-missing"], "of the list, and of nothing else"
+    for verb in ("overlay", "clip", "bundle"):
+        assert main([verb, str(copy), "--incident", "1", "--out", str(tmp_path / "none.mp4")]) == ExitCode.COULD_NOT
+        assert "no incident 1; there are: 0 (incidents.json is not there" in capsys.readouterr().err
 
 
 def test_a_segment_that_was_pinned_and_is_gone_is_named(braking: Path) -> None:

@@ -215,21 +215,21 @@ def large(folder: Path, *, pixels: int) -> None:
 
 
 def test_without_people_a_large_model_input_goes_too_and_a_small_one_stays(drive: Path, tmp_path: Path) -> None:
-    header, seals = open_drive(drive).header, seals_of(drive)
+    seals = seals_of(drive)
     people = Request(without_people=True)
-    assert choose(drive, header, seals, people).without_topics == (PICTURES,)
+    assert choose(open_drive(drive), seals, people).without_topics == (PICTURES,)
     copy = Path(shutil.copytree(drive, tmp_path / "drive"))
     large(copy, pixels=PEOPLE_FROM_PX)
-    assert choose(copy, header, seals, people).without_topics == (PICTURES,)
+    assert choose(open_drive(copy), seals, people).without_topics == (PICTURES,)
     large(copy, pixels=PEOPLE_FROM_PX + 1)
-    assert choose(copy, header, seals, people).without_topics == (PICTURES, MODEL_INPUT.name)
+    assert choose(open_drive(copy), seals, people).without_topics == (PICTURES, MODEL_INPUT.name)
     (copy / "model.onnx").write_bytes(b"no model")
-    assert choose(copy, header, seals, people).without_topics == (PICTURES, MODEL_INPUT.name)
+    assert choose(open_drive(copy), seals, people).without_topics == (PICTURES, MODEL_INPUT.name)
 
 
 def test_without_people_a_topic_that_nobody_knows_may_show_anything(drive: Path) -> None:
     seals = [dataclasses.replace(one, topics={**one.topics, "/lidar/points": 3}) for one in seals_of(drive)]
-    asked = choose(drive, open_drive(drive).header, seals, Request(without_people=True))
+    asked = choose(open_drive(drive), seals, Request(without_people=True))
     assert asked.without_topics == (PICTURES, "/lidar/points")
 
 

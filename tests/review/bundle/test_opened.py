@@ -15,15 +15,17 @@ from review.info import info
 from review.replay import replay
 from review.verify.manifest import DRIVE_FOLDER, MANIFEST_NAME
 from runtime.commands.main import main
-from runtime.contracts.errors import RecordError, SightlineError
+from runtime.contracts.errors import ExitCode, RecordError, SightlineError
 from runtime.contracts.topics import ATTRIBUTION, DECISION, LEDGER, PICTURE, STORED
 from runtime.record.completeness import lacks
 from runtime.record.drive import open_drive
 from runtime.seal.chain import DriveSealer
 from runtime.seal.keys import VehicleKey
+from tests.models import tiny_policy
 from tests.review.bundle.conftest import FRAMES
 from tests.review.bundle.forging import Forger
 from tests.review.bundle.test_forged import changed
+from tests.review.drives import record_drive
 
 Made = Callable[[Request], Path]
 PEOPLE = Request(without_people=True)
@@ -117,6 +119,28 @@ def test_a_bundle_of_what_the_vehicle_had_deleted_says_so_by_any_of_its_paths(
         for look in (info, replay, incidents):
             with pytest.raises(RecordError, match=r"holds nothing more: segment 0 .* room was short"):
                 look(path)
+
+
+def test_a_list_of_incidents_that_was_left_out_is_not_told_as_none(
+    made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = str(made(Request(segments=(1,), without_incidents=True)))
+    assert (info(Path(bundle)).incidents, incidents(Path(bundle)).incidents) == (None, ())
+    for verb in ("info", "incidents"):
+        assert main([verb, bundle]) == ExitCode.YES
+        said = capsys.readouterr().out
+        assert "incidents  not known" in said
+        assert "incidents.json was not handed over" in said
+    assert main(["incidents", bundle, "--expect-none"]) == ExitCode.COULD_NOT
+    assert main(["overlay", bundle, "--incident", "0"]) == ExitCode.COULD_NOT
+    assert "no incident 0; there are: not known (incidents.json was not handed over)" in capsys.readouterr().err
+
+
+def test_of_a_drive_without_incidents_a_bundle_says_that_there_are_none(tmp_path: Path, key: VehicleKey) -> None:
+    calm = record_drive(tmp_path / "calm", tiny_policy(), 3, key=key)
+    bundle = Path(make_bundle(calm, Request(without_incidents=True), tmp_path / "made").bundle)
+    assert (info(bundle).incidents, info(bundle).incidents_note) == (0, "")
+    assert main(["incidents", str(bundle), "--expect-none"]) == ExitCode.YES
 
 
 def test_a_drive_that_lies_beside_a_manifest_by_chance_is_no_bundle(drive: Path, tmp_path: Path) -> None:
