@@ -1,13 +1,16 @@
 """The list of who may connect: `connections.json` in the folder of the keys, of ours alone (mode 0600).
 
 It is read again whenever it changed, so that whoever is entered can connect at once. Where it cannot be used, nobody
-on it is let in.
+on it is let in. Whoever changes it holds a lock (flock(2) on `connections.lock` beside it) from reading to writing, so
+that none writes back who was taken off meanwhile; readers need none, since it is swapped in whole.
 """
 
 from __future__ import annotations
 
+import fcntl
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +24,7 @@ from runtime.record.journal import sync_directory
 from runtime.seal.private import Kept, private_file, read_private, refuse_open
 
 LIST_NAME = "connections.json"
+_LOCK_NAME = "connections.lock"  # no lock on the folder: NFS gives one only on what is open to be written
 _KEPT = Kept("list of who may connect", "others could enter themselves", AccessError)
 
 
@@ -57,36 +61,46 @@ def allowed_clients(key_dir: Path) -> tuple[AllowedClient, ...]:
 def allow(key_dir: Path, client: AllowedClient) -> None:
     """Enter a client. Raises AccessError where its name or key is on the list already, or the list cannot be kept."""
     check_name(client.name)
-    clients = allowed_clients(key_dir)
-    for known in clients:
-        if known.name == client.name or known.public_key == client.public_key:
-            raise AccessError(
-                f"{known.name} is on the list as a {known.role} with the key {known.public_key} already; first: "
-                f"sightline keys revoke {known.name}"
-            )
-    _keep(key_dir, (*clients, client))
+    with _alone(key_dir):
+        clients = allowed_clients(key_dir)
+        for known in clients:
+            if known.name == client.name or known.public_key == client.public_key:
+                raise AccessError(
+                    f"{known.name} is on the list as a {known.role} with the key {known.public_key} already; first: "
+                    f"sightline keys revoke {known.name}"
+                )
+        _keep(key_dir, (*clients, client))
 
 
 def revoke(key_dir: Path, name: str) -> AllowedClient:
-    """Take a client off the list. Raises AccessError where it is not on it."""
-    clients = allowed_clients(key_dir)
-    found = next((client for client in clients if client.name == name), None)
-    if found is None:
-        there = ", ".join(client.name for client in clients) or "nobody"
-        raise AccessError(f"{name!r} is not on the list in {key_dir}; there is: {there}")
-    _keep(key_dir, tuple(client for client in clients if client is not found))
-    return found
+    """Take a client off the list. Raises AccessError where it is not on it, or the list cannot be kept."""
+    with _alone(key_dir):
+        clients = allowed_clients(key_dir)
+        found = next((client for client in clients if client.name == name), None)
+        if found is None:
+            there = ", ".join(client.name for client in clients) or "nobody"
+            raise AccessError(f"{name!r} is not on the list in {key_dir}; there is: {there}")
+        _keep(key_dir, tuple(client for client in clients if client is not found))
+        return found
 
 
-def _keep(key_dir: Path, clients: tuple[AllowedClient, ...]) -> None:
+@contextmanager
+def _alone(key_dir: Path) -> Iterator[None]:
+    """Nobody else changes the list meanwhile. It waits for who does, and goes with the process, however that ends."""
     try:
         key_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         refuse_open(key_dir, key_dir.stat(), 0o700, _KEPT)
-        data = msgspec.json.format(msgspec.json.encode(_List(clients)), indent=2) + b"\n"
-        private_file(key_dir, LIST_NAME, data).replace(key_dir / LIST_NAME)
-        sync_directory(key_dir)  # who was taken off it does not come back with a power failure
+        with (key_dir / _LOCK_NAME).open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
     except OSError as error:
         raise AccessError(f"the list of who may connect in {key_dir} cannot be kept: {error.strerror}") from error
+
+
+def _keep(key_dir: Path, clients: tuple[AllowedClient, ...]) -> None:
+    data = msgspec.json.format(msgspec.json.encode(_List(clients)), indent=2) + b"\n"
+    private_file(key_dir, LIST_NAME, data).replace(key_dir / LIST_NAME)
+    sync_directory(key_dir)  # who was taken off it does not come back with a power failure
 
 
 class AllowList:

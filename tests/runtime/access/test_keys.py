@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import random
 import stat
 import threading
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -148,6 +150,41 @@ def test_a_name_or_a_key_is_entered_once(folder: Path) -> None:
         with pytest.raises(AccessError, match="sightline keys revoke tablet"):
             allow(folder, again)
     assert allowed_clients(folder) == (tablet,)
+
+
+AT_ONCE = 40
+
+
+def _enter(folder: Path, clients: list[AllowedClient], begin: Barrier) -> None:
+    begin.wait(60.0)
+    for client in clients:
+        allow(folder, client)
+
+
+def _strike_off(folder: Path, names: list[str], begin: Barrier) -> None:
+    begin.wait(60.0)
+    for name in names:
+        revoke(folder, name)
+
+
+def test_who_is_taken_off_while_others_are_entered_does_not_come_back_and_none_is_lost(folder: Path) -> None:
+    old = [a_client(f"old{index}", "driver") for index in range(AT_ONCE)]
+    new = [a_client(f"new{index}") for index in range(2 * AT_ONCE)]
+    for client in old:
+        allow(folder, client)
+    processes = multiprocessing.get_context("spawn")
+    begin = processes.Barrier(3)
+    jobs = [
+        processes.Process(target=_strike_off, args=(folder, [client.name for client in old], begin)),
+        processes.Process(target=_enter, args=(folder, new[:AT_ONCE], begin)),
+        processes.Process(target=_enter, args=(folder, new[AT_ONCE:], begin)),
+    ]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    assert [job.exitcode for job in jobs] == [0, 0, 0]
+    assert {client.name for client in allowed_clients(folder)} == {client.name for client in new}
 
 
 def test_the_list_is_read_again_when_it_changes(folder: Path) -> None:
