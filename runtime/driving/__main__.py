@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 import cv2
+from msgspec.structs import replace
 
 from runtime import __version__
 from runtime.access.gate import Gate
@@ -53,6 +54,7 @@ class DrivingProcess:
         self._clock = SystemClock()
         self._stop = False
         self._frames: PacedSource | None = None  # while it may be stopped
+        self._ended: Progress | None = None  # the drive's totals, once it has ended and only closing is left
         self._told_ns = 0
 
     def stop(self, _signal: int, _frame: FrameType | None) -> None:
@@ -62,7 +64,21 @@ class DrivingProcess:
             self._frames.stop()
 
     def run(self) -> Progress:
-        """Drive to the end and return the totals. Raises SightlineError where driving cannot start or go on."""
+        """Drive to the end and return the totals. Raises SightlineError where driving cannot start or go on; what fails
+        behind the end of the drive, while its source and its engine are closed, takes nothing from the totals.
+        """
+        try:
+            return self._run()
+        except Exception as failure:
+            if self._ended is None:
+                raise
+            errors = (
+                self._ended.error,
+                f"the drive was over, and closing its source or engine failed: {_said(failure)}",
+            )
+            return replace(self._ended, phase="failed", error="; ".join(filter(None, errors)))
+
+    def _run(self) -> Progress:
         plan = self._plan
         cv2.setNumThreads(1)  # resizing wakes no pool of threads beside the network's own
         manifest = read_manifest(plan.model_path)
@@ -101,21 +117,17 @@ class DrivingProcess:
             error, patience_s = "", _SEAL_WAIT_S
             try:
                 drive(frames, driver, hand_over, lambda: self._after_frame(hand_over))
-            except SightlineError as failure:
-                error = str(failure)
-                patience_s = _LAST_CALL_S if isinstance(failure, LinkError) else _SEAL_WAIT_S
             except Exception as failure:  # noqa: BLE001  (a defect, maybe of a source from outside: what led to it must be kept)
-                traceback.print_exc()
-                error = (
-                    f"a defect ended the drive: {type(failure).__name__}: {failure}; report it with what stands above"
-                )
+                error = _said(failure)
+                patience_s = _LAST_CALL_S if isinstance(failure, LinkError) else _SEAL_WAIT_S
             frames.stop()  # and the vehicle hears what its source has to say at the end, before the record is sealed
             if error:
                 hand_over.event("drive.failed", error, level=4)
             hand_over.health(now=True)
             hand_over.close(error or ("stopped" if self._stop else "the source ended"))
             unsealed = link.finish(patience_s)
-            return self._progress(hand_over, error or unsealed or "", sealed=unsealed is None)
+            self._ended = self._progress(hand_over, error or unsealed or "", sealed=unsealed is None)
+            return self._ended
 
     def _after_frame(self, hand_over: HandOver) -> None:
         """Tell the parent; in lockstep, wait for the recorder's credit. Raises LinkError where that does not come."""
@@ -172,6 +184,14 @@ class DrivingProcess:
             model_file_sha256=_file_sha256(self._plan.model_path),
             attribution_worth=read_worth(self._plan.model_path, manifest).verdict,
         )
+
+
+def _said(failure: Exception) -> str:
+    """What failed, in a line; a defect stands on stderr with where it is."""
+    if isinstance(failure, SightlineError):
+        return str(failure)
+    traceback.print_exception(failure)
+    return f"{type(failure).__name__}: {failure} (a defect: report it with what stands above)"
 
 
 def _file_sha256(path: Path) -> str:

@@ -26,6 +26,7 @@ from runtime.record.drive import Drive, LedgerTotals, open_drive
 from runtime.record.evidence import refuse_in_evidence
 from runtime.record.lock import shared
 from runtime.record.recover import Recovery, parse_recovery
+from runtime.record.segment import segment_files
 from runtime.seal.keys import ensure_key, key_dir_of
 from runtime.supervise.furnish import furnish, make_folder
 from runtime.supervise.plan import make_plan, make_run_dir
@@ -90,6 +91,8 @@ def run_drive(
             recovered.append(recovery)
         progress = parse(line.encode()) if name == DRIVING else None
         if progress is not None:
+            if progress.frames < newest[0].frames:  # it failed where it has no account any more: what it drove stands
+                progress = msgspec.structs.replace(newest[0], phase=progress.phase, error=progress.error)
             newest[0] = progress
             on_progress(progress)
 
@@ -111,7 +114,7 @@ def run_drive(
             shutil.rmtree(run_dir, ignore_errors=True)
             raise
         result = supervise(plan, on_line, clock)
-        if newest[0].frames == 0 and newest[0].phase != "done":
+        if newest[0].frames == 0 and newest[0].phase != "done" and not _holds_frames(drive_dir):
             shutil.rmtree(drive_dir, ignore_errors=True)  # nothing was driven, so there is nothing to keep
             # The drive's own copies are gone: name the files that they were made of.
             stopped = (
@@ -136,6 +139,16 @@ def _refuse_wrong_model(path: Path) -> None:
     manifest = read_manifest(path)
     refuse_undrivable(manifest, str(path))
     read_worth(path, manifest)
+
+
+def _holds_frames(drive_dir: Path) -> bool:
+    """Whether there is a record with frames, whatever the driving process said; so is one that cannot be read."""
+    try:
+        return bool(segment_files(drive_dir)) and any(
+            topic.topic == LEDGER.name and topic.count for topic in open_drive(drive_dir).topics()
+        )
+    except RecordError:
+        return True
 
 
 def _summary(drive_dir: Path, drive_id: str, progress: Progress, result: RunResult) -> DriveSummary:

@@ -167,6 +167,27 @@ def test_a_source_that_cannot_be_interrupted_after_its_end_does_not_keep_the_dri
     assert "has no attribute 'cancel'" in told
 
 
+@pytest.mark.parametrize("error", [SourceError("the simulator is gone"), ZeroDivisionError("by the source")])
+def test_a_source_that_cannot_be_closed_takes_nothing_from_a_drive_that_ended_in_order(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise error
+
+    source = CallingSource(lambda: None)
+    monkeypatch.setattr(source, "close", fail)
+    monkeypatch.setattr(driving, "open_source", lambda _: source)
+    plan = a_plan(tmp_path, "calling://", "lockstep")
+    with RecorderProcess(plan) as recorder:
+        progress = driving.DrivingProcess(plan).run()
+        assert recorder.end() == 0
+    assert (progress.phase, progress.frames, progress.sealed) == ("failed", 2, True)
+    assert str(error) in progress.error
+    closing = open_drive(Path(plan.drive_dir)).closing()
+    assert closing is not None
+    assert closing.reason == "the source ended"
+
+
 def test_in_real_time_a_recorder_that_never_comes_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
