@@ -50,7 +50,7 @@ class IncidentKeeper:
         self._now = Moment(0, -1)
         self._looked_ns = 0  # when segments and ends of windows were last looked at
         self._looked_in = -1  # and in which segment
-        self._over = False
+        self._over = store.recovered is not None and store.recovered.ended
         self.pinned: frozenset[int] = frozenset()
         self.damage = ""
         if store.recovered is not None:

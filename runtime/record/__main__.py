@@ -1,4 +1,5 @@
-"""The recorder's process: `python -m runtime.record PLAN`. It ends when the drive says farewell, or on SIGTERM.
+"""The recorder's process: `python -m runtime.record PLAN`. It ends on SIGTERM, or when its supervisor dies: the drive's
+farewell has it seal all, and stay for as long as the driving process takes to close what it drove.
 
 With `--seal` it only takes up what a dead recorder left, seals it, and ends.
 """
@@ -37,7 +38,7 @@ from runtime.supervise.plan import RunPlan, read_plan
 _IDLE_MS = 1000
 _DRAIN_MS = 300  # asked to end by a supervisor, which does so after the drive: what is under way comes within this time
 _ORPHAN_DRAIN_MS = 5000  # the supervisor is dead: the driving process was asked to end at this same moment
-_FAREWELL_MS = 1000  # after the seal: the farewell may be asked for again
+_LINGER_MS = 1000  # for what was answered last
 _SEALING_MS = 10  # between two looks at the sealing thread
 _BATCH = 64
 _MIB = 1024 * 1024
@@ -106,13 +107,15 @@ def _record(plan: RunPlan, parent_pid: int) -> None:
     )
     desk = MarkDesk(marks_socket(gate, plan.marks), recorder.incidents.mark)
     try:
+        if store.recovered is not None and store.recovered.ended:
+            recorder.end_taken_up()
         _loop(router, recorder, desk, stopping, parent_pid)
         store.close()
     finally:
         teller.tell(SocketCounts(recorder.rejected + desk.rejected, gate.refused), wait=True)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is done: no need to die of it on the way out
         publisher.close()
-        gate.close(linger_ms=_FAREWELL_MS)
+        gate.close(linger_ms=_LINGER_MS)
 
 
 def _loop(
@@ -139,17 +142,15 @@ def _loop(
         recorder.tell_health()
         recorder.keep_room()
         recorder.check_sealed()
-        silent_ms = (time.monotonic_ns() - heard_ns) // NS_PER_MS
-        if recorder.finished and (drain_ms or silent_ms >= _FAREWELL_MS):
+        if recorder.finished and drain_ms:
             return
+        silent_ms = (time.monotonic_ns() - heard_ns) // NS_PER_MS
         if drain_ms and silent_ms >= drain_ms and not recorder.finishing:
             recorder.end_open("the driving process ended without a farewell")
 
 
 def _idle_ms(recorder: Recorder, drain_ms: int) -> int:
-    if recorder.finished:
-        return 0 if drain_ms else _FAREWELL_MS
-    if recorder.finishing:
+    if recorder.finishing and not recorder.finished:
         return _SEALING_MS
     return drain_ms or _IDLE_MS
 

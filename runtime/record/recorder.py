@@ -144,8 +144,13 @@ class Recorder:
             self._finish()
 
     def end_taken_up(self) -> None:
-        """The drive had ended in order and its recorder died before it had sealed: say what was found."""
-        self._finish()
+        """The drive had ended in order before this recorder came: say what was found where anything was open, and write
+        nothing where all is sealed.
+        """
+        recovered = self._store.recovered
+        if self.incidents.any_open or (recovered is not None and recovered.journals):
+            self._finish()
+        self.finishing = True
 
     def keep_room(self) -> None:
         """Have room made where it is short, and record less, or again more, as there is. In each turn of the loop."""

@@ -131,7 +131,7 @@ def _take_up(drive_dir: Path, found: Leftover, signer: DriveSealer | None, unsig
     if not found.ended and store.next_sequence:
         open_from = store.next_sequence
         recorder.end_open("the driving process and the recorder ended without a farewell, or without room for it")
-    elif store.next_sequence and (found.journals or recorder.incidents.any_open):
+    elif store.next_sequence:
         recorder.end_taken_up()
     why = unsigned
     try:

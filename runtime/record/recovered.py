@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runtime.contracts.errors import RecordError
+from runtime.contracts.topics import CLOSING
 from runtime.incident.windows import Span
 from runtime.record.journal import survey, sync_directory
 from runtime.record.reading import read_contents, read_header
@@ -29,6 +30,7 @@ class Recovered:
     unsealed: dict[int, bool] = field(default_factory=dict)  # segments without a seal, and whether each was cut off
     last_log_time_ns: int = 0
     header: bytes | None = None
+    ended: bool = False  # the drive's closing is there: no set comes behind it
 
     @property
     def journals(self) -> int:
@@ -81,6 +83,7 @@ def _take_up_sealed(file: SegmentFile, found: Recovered, session: str, signer: D
         span = Span(contents.first_ns, contents.last_ns)
         if note.sets:
             _count(found, file, session, note.session, note.last_set)
+            found.ended = any(topic.topic == CLOSING.name and topic.count for topic in contents.topics)
         if signer is not None and signer.unsealed([file.index]):
             found.unsealed[file.index] = note.recovered
     found.spans[file.index] = span
@@ -94,6 +97,7 @@ def _take_up_journal(file: SegmentFile, found: Recovered, session: str) -> None:
         file.path.unlink()
         return
     _count(found, file, session, left.mark.session, left.mark.last)
+    found.ended = left.closes
     found.files.append(file)
     found.spans[file.index] = Span(left.first_log_time_ns, left.last_log_time_ns)
     found.last_log_time_ns = max(found.last_log_time_ns, left.last_log_time_ns)

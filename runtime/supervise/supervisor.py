@@ -27,7 +27,6 @@ from runtime.contracts.units import NS_PER_S
 
 _FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 5.0
-_ORDERLY_BACKOFF_S = 1.0
 _STEADY_S = 10.0  # a process that lived so long starts again with the first back-off
 _MAX_LINE_BYTES = 1024 * 1024
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -205,9 +204,8 @@ class Supervisor:
         if now_ns - child.started_ns >= _STEADY_S * NS_PER_S:
             child.backoff_s = _FIRST_BACKOFF_S
         child.returncode = returncode
-        # One that ended in order is most likely done a moment before its leader is.
-        after_s = max(child.backoff_s, _ORDERLY_BACKOFF_S) if returncode == 0 else child.backoff_s
-        child.due_ns, child.restart = now_ns + int(after_s * NS_PER_S), Restart(child.spec.name, returncode, after_s)
+        child.due_ns = now_ns + int(child.backoff_s * NS_PER_S)
+        child.restart = Restart(child.spec.name, returncode, child.backoff_s)
         child.backoff_s = min(2 * child.backoff_s, _LONGEST_BACKOFF_S)
 
     def _end_others(self) -> None:

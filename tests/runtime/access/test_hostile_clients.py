@@ -35,6 +35,7 @@ from tests.runtime.record.recording import (
     Driver,
     RecorderProcess,
     a_plan,
+    all_acknowledged,
     frame_payloads,
     over_tcp,
     stored_sets,
@@ -59,11 +60,6 @@ def enter(plan: RunPlan, role: Role) -> Credentials:
     pair: ConnectionKey = new_pair()
     allow(key_dir, AllowedClient(f"hostile-{role}", role, pair.public))
     return Credentials(pair, server_key(key_dir).public)
-
-
-def all_acknowledged(driver: Driver) -> bool:
-    driver.sender.poll()
-    return driver.sender.waiting == 0
 
 
 @contextmanager

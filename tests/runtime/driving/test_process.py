@@ -28,6 +28,7 @@ from runtime.driving.progress import parse
 from runtime.record.drive import open_drive
 from runtime.sources import pacing as pacing_module
 from runtime.supervise.plan import RunPlan, make_plan, make_run_dir
+from tests.runtime.access.strangers import until
 from tests.runtime.record.recording import PATIENCE_S, RecorderProcess
 
 
@@ -222,7 +223,7 @@ def test_a_parent_that_takes_nothing_more_does_not_hold_up_the_drive(tmp_path: P
         process = subprocess.Popen([sys.executable, "-m", "runtime.driving", recorder.plan_path], stdout=theirs)
         os.close(theirs)
         try:
-            assert recorder.process.wait(PATIENCE_S) == 0, "it ends only behind the drive's farewell"
+            until(lambda: any(Path(plan.drive_dir).glob("closing-*")))
             said = [parse(line) for line in file if line.strip()]
             assert process.wait(PATIENCE_S) == 0
         finally:

@@ -155,6 +155,11 @@ class Driver:
         self.sender.close()
 
 
+def all_acknowledged(driver: Driver) -> bool:
+    driver.sender.poll()
+    return driver.sender.waiting == 0
+
+
 def stored_sets(drive: Drive) -> list[int]:
     """The link sequences in the record, gaps left out."""
     marks = [message.decode() for message in drive.messages(STORED)]

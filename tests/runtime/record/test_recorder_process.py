@@ -20,11 +20,17 @@ from msgspec.structs import replace
 
 from review.pictures import PictureDecoder
 from runtime.bus.publisher import Subscriber
+from runtime.contracts.clock import SystemClock
 from runtime.contracts.config import RecordConfig
-from runtime.contracts.messages import CompressedVideo
-from runtime.contracts.topics import EVENT, LEDGER, MODEL_INPUT, VIDEO
+from runtime.contracts.errors import LinkError
+from runtime.contracts.link import Payload
+from runtime.contracts.messages import Closing, CompressedVideo
+from runtime.contracts.topics import CLOSING, EVENT, LEDGER, MODEL_INPUT, VIDEO
+from runtime.incident.index import read_index
+from runtime.incident.marks import send_mark
 from runtime.record.drive import open_drive
 from runtime.supervise.plan import RunPlan, write_plan
+from tests.runtime.access.strangers import until
 from tests.runtime.record.recording import (
     PATIENCE_S,
     PERIOD_NS,
@@ -33,6 +39,7 @@ from tests.runtime.record.recording import (
     RecorderProcess,
     a_picture,
     a_plan,
+    all_acknowledged,
     an_input,
     declared_lost,
     over_tcp,
@@ -159,6 +166,65 @@ def test_a_drive_that_ends_without_a_farewell_has_an_open_end_in_its_record(plan
     assert gap.last is None
     assert gap.first == stored_sets(drive)[-1] + 1
     assert drive.segments[-1].sealed
+
+
+def end_in_order(driver: Driver) -> None:
+    """All but the farewell."""
+    t_source_ns, frames = driver.frames * PERIOD_NS, driver.frames
+    closing = Closing("drive", frames, frames, 0, 0, "the source ended")
+    payload = Payload(CLOSING.name, -1, t_source_ns, UTC_ORIGIN_NS + t_source_ns, CLOSING.encode(closing))
+    driver.sender.hand_over((payload,), t_source_ns=t_source_ns)
+
+
+def assert_over(plan: RunPlan) -> None:
+    """The recorder listens, and knows that the drive is over."""
+    with pytest.raises(LinkError, match="the drive is over"):
+        send_mark(plan.marks, "too late", "", timeout_s=PATIENCE_S, clock=SystemClock())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_drive_that_ended_in_order_stays_so_while_its_process_lingers_though_the_recorder_is_killed_meanwhile(
+    plan: RunPlan,
+) -> None:
+    with RecorderProcess(plan) as recorder, Driver(plan) as driver:
+        for _ in range(20):
+            driver.frame_in_lockstep()
+        end_in_order(driver)
+        assert driver.sender.finish(PATIENCE_S) is None
+        sealed = contents(Path(plan.drive_dir))
+        with pytest.raises(subprocess.TimeoutExpired):  # its end would have it started again, with nobody to hear
+            recorder.process.wait(1.5)
+        assert_over(plan)
+        recorder.kill_and_restart()
+        assert_over(plan)
+        assert recorder.end() == 0
+    assert contents(Path(plan.drive_dir)) == sealed
+    assert list(open_drive(Path(plan.drive_dir)).gaps()) == []
+
+
+def test_a_drive_whose_recorder_is_killed_between_its_last_set_and_the_seal_is_sealed_as_one_that_ended_in_order(
+    plan: RunPlan,
+) -> None:
+    folder = Path(plan.drive_dir)
+    with RecorderProcess(plan) as recorder, Driver(plan) as driver:
+        for _ in range(20):
+            driver.frame_in_lockstep()
+        send_mark(plan.marks, "just before", "", timeout_s=PATIENCE_S, clock=SystemClock())
+        end_in_order(driver)
+        until(lambda: all_acknowledged(driver))
+        recorder.kill_and_restart()
+        assert_over(plan)
+        assert recorder.end() == 0
+    drive, index = open_drive(folder), read_index(folder)
+    assert drive.closing() is not None
+    assert list(drive.gaps()) == []
+    assert all(file.sealed for file in drive.segments)
+    assert index is not None
+    assert [(trigger.kind, one.open) for one in index.incidents for trigger in one.triggers] == [("mark", False)]
+    assert next(folder.glob("closing-*"), None) is not None
 
 
 def test_what_is_left_when_both_processes_were_killed_is_sealed_and_its_end_declared_open(plan: RunPlan) -> None:
