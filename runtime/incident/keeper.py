@@ -23,7 +23,7 @@ from runtime.retention.reserve import is_no_room
 Write = Callable[[Topic, Trigger | Incident], None]
 _LOOK_NS = NS_PER_S
 _SALT_BYTES = 16
-_ROWS = (*WATCHED, INCIDENT)
+_ROWS = (*WATCHED, INCIDENT, TRIGGER)
 
 
 class IncidentKeeper:
@@ -44,6 +44,7 @@ class IncidentKeeper:
         self._watch = Watch()
         self._found: list[Trigger] = []  # in the set that is being written
         self._incidents: Incidents = ()
+        self._untold: list[Trigger] = []  # marks that were taken, and the record does not hold
         self._written: dict[int, Incident] = {}  # as last written into the record, by number
         self._written_in: dict[int, int] = {}  # and in which set
         self._saved: Incidents = ()
@@ -153,6 +154,9 @@ class IncidentKeeper:
     def _change(self, incidents: Incidents) -> None:
         spans = self._source_spans()
         self._incidents = windows.touching(incidents, spans)
+        untold, self._untold = self._untold, []
+        for trigger in untold:
+            self._write(TRIGGER, trigger)
         for one in self._incidents:
             if self._written.get(one.number) != one:
                 self._written[one.number], self._written_in[one.number] = one, self._store.next_sequence
@@ -193,8 +197,16 @@ class IncidentKeeper:
         for one in self._incidents:
             if not one.open and one.t_to_ns + self._margin.before_ns < self._now.t_source_ns:
                 self._written[one.number] = one  # one that was closed after what is on the disk is told again
+        told: set[str] = set()
         for file in files:
-            self._read(file)
+            self._read(file, told)
+        since_ns = self._now.t_source_ns - self._memory_ns
+        self._untold = [  # what a message sets off is found again in its set, and what stands further back was told
+            trigger
+            for one in self._incidents
+            for trigger in one.triggers
+            if trigger.kind == "mark" and trigger.t_source_ns >= since_ns and trigger.token not in told
+        ]
         spans = self._source_spans()
         self._incidents = windows.touching(self._incidents, spans)
         self._pin(spans)
@@ -202,14 +214,24 @@ class IncidentKeeper:
     def _just_sealed(self) -> tuple[SegmentFile, ...]:
         """Sealed segments with what is to be remembered still of conditions that hold."""
         spans = self._store.spans
-        since_ns = self._store.last_log_time_ns - max(REARM_NS, ns_from_s(self._config.deadline_window_s))
+        since_ns = self._store.last_log_time_ns - self._memory_ns
         return tuple(file for file in segment_files(self._dir) if file.sealed and spans[file.index].last_ns >= since_ns)
 
-    def _read(self, file: SegmentFile) -> None:
-        """What a segment tells of incidents, and what is to be remembered of the messages in it."""
+    @property
+    def _memory_ns(self) -> int:
+        """How long anything is to be remembered of a condition."""
+        return max(REARM_NS, ns_from_s(self._config.deadline_window_s))
+
+    def _read(self, file: SegmentFile, told: set[str]) -> None:
+        """What a segment tells of incidents, and what is to be remembered of the messages in it. Its marks' tokens go
+        into `told`.
+        """
         try:
             for message in read_messages(file, _ROWS):
-                self._follow(message)
+                if message.row is TRIGGER:
+                    told.add(message.decode().token)
+                else:
+                    self._follow(message)
         except RecordError as error:  # a sealed one: the others are whole
             self.damage = self.damage or str(error)
 

@@ -324,6 +324,20 @@ def test_a_mark_that_is_sent_again_counts_once_even_by_a_recorder_that_came_late
     assert [len(one.triggers) for one in back.incidents] == [1]
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_trigger_of_a_mark_is_in_the_record_once_though_what_was_behind_the_last_whole_set_was_cut_away(
+    kept: bool, bench: Bench
+) -> None:
+    bench.drive(40).keeper.mark([Mark("one", "look at this")])
+    bench.drive(1 if kept else 0)
+    back = bench.die()
+    for _ in range(2):  # the first dies before a set of its own is whole
+        back.frame(marked=False)
+        back = back.die()
+    told = [message for message in back.drive(12).written if isinstance(message, Trigger)]
+    assert told == ([] if kept else list(bench.incidents[0].triggers))
+
+
 def test_a_mark_is_refused_before_the_drive_after_it_and_where_the_disk_refuses(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "unborn").mkdir()
     unborn = Bench(tmp_path / "unborn")

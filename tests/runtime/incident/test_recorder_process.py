@@ -94,6 +94,7 @@ def test_a_moment_that_was_marked_survives_a_sigkill_right_after_the_answer(plan
     assert_pinned(plan, one)
     told = [message.decode() for message in open_drive(Path(plan.drive_dir)).messages(INCIDENT)]
     assert told[-1] == one
+    assert [message.decode() for message in open_drive(Path(plan.drive_dir)).messages(TRIGGER)] == [trigger]
     assert_intact(plan)
 
 
