@@ -51,6 +51,7 @@ class IncidentKeeper:
         self._now = Moment(0, -1)
         self._looked_ns = 0  # when segments and ends of windows were last looked at
         self._looked_in = -1  # and in which segment
+        self._growing = 0  # the newest segment when incidents were last held against segments
         self._over = store.recovered is not None and store.recovered.ended
         self.pinned: frozenset[int] = frozenset()
         self.damage = ""
@@ -153,7 +154,8 @@ class IncidentKeeper:
 
     def _change(self, incidents: Incidents) -> None:
         spans = self._source_spans()
-        self._incidents = windows.touching(incidents, spans)
+        self._incidents = windows.touching(incidents, spans, self._incidents, self._growing)
+        self._growing = self._store.segment
         untold, self._untold = self._untold, []
         for trigger in untold:
             self._write(TRIGGER, trigger)

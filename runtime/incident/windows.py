@@ -74,9 +74,15 @@ def with_told(incidents: Incidents, told: Incident) -> Incidents:
     return _in_place_of(incidents, met, replace(told, segments=tuple(sorted(segments))))
 
 
-def touching(incidents: Incidents, spans: Mapping[int, Span]) -> Incidents:
-    """The incidents with every segment that their windows meet; those that were known before stay."""
-    return tuple(_touching(one, spans) for one in incidents)
+def touching(incidents: Incidents, spans: Mapping[int, Span], before: Incidents = (), growing: int = 0) -> Incidents:
+    """The incidents with every segment that their windows meet; those that were known before stay.
+
+    `before` are those that were looked at last, when the segment `growing` was the newest: the very same can only meet
+    what has come since.
+    """
+    same = {id(one) for one in before}
+    since = {index: span for index, span in spans.items() if index >= growing}
+    return tuple(_touching(one, since if id(one) in same else spans) for one in incidents)
 
 
 def meeting(spans: Mapping[int, Span], t_from_ns: int, t_to_ns: int) -> frozenset[int]:

@@ -103,6 +103,23 @@ def test_the_segments_of_an_incident_are_those_that_meet_its_window_and_no_other
         assert list(one.segments) == sorted(meeting)
 
 
+@given(TRIGGERS, MARGINS, st.integers(1, 40))
+def test_looking_again_only_at_what_has_grown_finds_the_segments_that_a_look_at_all_finds(
+    triggers: list[Trigger], margin: Margin, length: int
+) -> None:
+    """Segments of `length` are written one after the other, and an incident changes with each trigger."""
+    looked_at: Incidents = ()
+    begin_ns, now_ns, growing = -1000, -1000, 0
+    for trigger in triggers:
+        now_ns = max(now_ns, trigger.t_source_ns)
+        newest = (now_ns - begin_ns) // length
+        starts = range(begin_ns, now_ns + 1, length)
+        spans = {index: Span(first, min(now_ns, first + length - 1)) for index, first in enumerate(starts)}
+        changed = windows.closed(windows.with_trigger(looked_at, trigger, margin), now_ns, margin)
+        looked_at, growing = windows.touching(changed, spans, looked_at, growing), newest
+        assert looked_at == windows.touching(changed, spans)
+
+
 @given(TRIGGERS, MARGINS, st.integers(0, 300))
 def test_what_is_closed_can_be_joined_by_nothing_that_comes_later(
     triggers: list[Trigger], margin: Margin, later_ns: int
