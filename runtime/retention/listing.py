@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from runtime.contracts.errors import RecordError
+from runtime.contracts.errors import RecordError, SealError
 from runtime.incident.index import read_index
 from runtime.record.segment import segment_files
 from runtime.retention.choice import StoredSegment
@@ -18,6 +18,7 @@ from runtime.seal.statement import (
     FileHash,
     SegmentSeal,
     leaves_name,
+    seal_name,
 )
 
 
@@ -62,14 +63,17 @@ def segments_of(
 
     Raises:
         RecordError: the folder cannot be read.
-        SealError: its first seal cannot be, or is none.
+        SealError: its first seal cannot be, is none, or is another segment's.
     """
     files = [file for file in segment_files(drive) if file.sealed and (drive / _seal_of(file.index)).exists()]
-    if not files:
+    first = _first_seal(drive)
+    if not files or not first:
         return []
-    seal = read_seal(drive / _first_seal(drive))[1]
+    seal = read_seal(drive / first)[1]
     if not isinstance(seal, SegmentSeal) or seal.key_id not in our_keys:
         return []
+    if seal_name(seal) != first:
+        raise SealError(f"{drive / first} is the seal of segment {seal.segment}; put back the one that was there")
     kept = _pinned(drive) if pinned is None else pinned
     return [
         StoredSegment(
@@ -113,9 +117,11 @@ def _sealed_index(drive: Path) -> FileHash | None:
 
 
 def _first_seal(drive: Path) -> str:
-    """The seal of the lowest segment that ever was: its file stays when the segment goes."""
+    """The seal of the lowest segment that ever was: its file stays when the segment goes. "" where somebody takes the
+    drive away meanwhile.
+    """
     names = [entry.name for entry in _entries(drive)]
-    return min(name for name in names if name.startswith("segment-") and name.endswith(SEAL_SUFFIX))
+    return min((name for name in names if name.startswith("segment-") and name.endswith(SEAL_SUFFIX)), default="")
 
 
 def _seal_of(index: int) -> str:

@@ -79,7 +79,7 @@ class Sweeper:
             self._idle_looks -= 1
             return Swept(room, exhausted=True)
         done = _Done()
-        segments = list(self._segments(own, done))
+        segments = self._segments(own, done)
         while chosen := choose(segments, room, self._min_free_bytes):
             for drive in dict.fromkeys(one.drive for one in chosen):
                 these = [one for one in chosen if one.drive == drive]
@@ -91,25 +91,25 @@ class Sweeper:
         self._idle_looks = _EXHAUSTED_LOOKS if exhausted else 0
         return Swept(room, exhausted, tuple(done.deleted), tuple(done.heads), tuple(done.problems))
 
-    def _segments(self, own: OwnDrive, done: _Done) -> Iterator[StoredSegment]:
+    def _segments(self, own: OwnDrive, done: _Done) -> list[StoredSegment]:
         """All segments that there are to choose from."""
+        segments: list[StoredSegment] = []
         for drive in drives_in(self._root):
             if drive in self._refused or not (drive == own.folder or is_closed(drive)):
                 continue
-            try:
+            with self._refusing(drive, done):
                 if drive == own.folder:
-                    yield from _of_own(segments_of(drive, self._our_keys, pinned=own.pinned))
+                    segments += _of_own(segments_of(drive, self._our_keys, pinned=own.pinned))
                 else:
-                    yield from segments_of(drive, self._our_keys)
-            except (SightlineError, OSError) as error:
-                self._refuse(drive, error, done)
+                    segments += segments_of(drive, self._our_keys)
+        return segments
 
     def _delete(
         self, these: list[StoredSegment], own: OwnDrive, key: VehicleKey, reserve: Reserve, done: _Done
     ) -> bool:
         """Delete segments of one drive; False where nothing (more) can be deleted from it now."""
         drive = these[0].drive
-        try:
+        with self._refusing(drive, done):
             if drive == own.folder:
                 for one in these:
                     _delete_one(own.sealer, one, reserve, done, in_use=True)
@@ -122,19 +122,24 @@ class Sweeper:
                     if one.index not in pinned_now:
                         _delete_one(sealer, one, reserve, done, in_use=False)
             return True
-        except DriveInUseError:
-            return False
-        except (SightlineError, OSError) as error:
-            self._refuse(drive, error, done)
-            return False
+        return False
 
-    def _refuse(self, drive: Path, error: Exception, done: _Done) -> None:
-        """Leave a drive alone from now on, unless it was only for want of room."""
-        if is_no_room(error):
+    @contextlib.contextmanager
+    def _refusing(self, drive: Path, done: _Done) -> Iterator[None]:
+        """What goes wrong with one drive has it left alone from now on, unless somebody only has it at this moment, or
+        it was only for want of room.
+        """
+        try:
+            yield
+        except DriveInUseError:
             return
-        self._refused.add(drive)
-        why = error.strerror if isinstance(error, OSError) else error
-        done.problems.append(f"nothing can be deleted from {drive.name}: {why}")
+        except Exception as error:  # noqa: BLE001  (what nobody thought of in an old drive may not end the present one)
+            if is_no_room(error):
+                return
+            self._refused.add(drive)
+            ours = isinstance(error, SightlineError)
+            why = error.strerror if isinstance(error, OSError) else error if ours else repr(error)
+            done.problems.append(f"nothing can be deleted from {drive.name}: {why}")
 
 
 @dataclass(slots=True)

@@ -146,7 +146,12 @@ class DriveSealer:
         """Sign that the sealed segment `index` is deleted, and the files `gone` with it. Deleting comes afterwards: who
         dies in between leaves an intact segment with a tombstone.
         """
-        was = self.segments[index]
+        was = self.segments.get(index)
+        if was is None:
+            raise SealError(
+                f"no tombstone can be signed for segment {index} of {self._dir}: none of the seals there is its own; "
+                "`sightline verify` names what was changed"
+            )
         seal = TombstoneSeal(
             drive_id=self._drive_id,
             number=self._number,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -13,12 +14,13 @@ from review.verify.drive import verify_drive
 from runtime.contracts.config import Config, RetentionConfig, dump_config
 from runtime.contracts.errors import RecordError
 from runtime.contracts.incident import Incident, IncidentIndex, Trigger
-from runtime.incident.index import write_index
+from runtime.incident.index import read_index, write_index
 from runtime.record.completeness import lacks
 from runtime.record.drive import open_drive
 from runtime.record.leftover import leftovers
 from runtime.record.lock import shared
 from runtime.record.recover import recover
+from runtime.retention import listing
 from runtime.retention.listing import room_bytes, used_bytes
 from runtime.retention.reserve import Reserve
 from runtime.retention.sweep import OwnDrive, Sweeper, Swept
@@ -314,6 +316,42 @@ def test_a_damaged_drive_is_told_once_and_keeps_nothing_else_from_going(vehicle:
     sweeper._idle_looks = 0
     assert sweeper.sweep(own, Reserve(folder)).problems == ()
     assert left(root / "damaged") == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("damaged", "told"), [(0, "is the seal of segment 1"), (2, "no tombstone .* for segment 2")])
+def test_a_seal_of_another_segment_has_its_drive_left_alone_and_ends_nothing(
+    vehicle: Path, root: Path, damaged: int, told: str
+) -> None:
+    """A bad copy: else the recorder of the present drive would die of it, again after each restart."""
+    shutil.copytree(root / "older", root / "damaged")
+    shutil.copyfile(root / "damaged/segment-0001.seal.json", root / f"damaged/segment-{damaged:04d}.seal.json")
+    swept = sweep(vehicle)
+    assert [one.drive.name for one in swept.deleted if one.drive.name != "damaged"] == ["older"] * SEGMENTS
+    assert left(root / "damaged") == list(range(damaged, SEGMENTS))
+    [problem] = swept.problems
+    assert re.fullmatch(f"nothing can be deleted from damaged: .*{told}.*", problem)
+
+
+def test_what_nobody_thought_of_in_one_drive_keeps_nothing_else_from_going(
+    vehicle: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(drive: Path) -> IncidentIndex | None:
+        if drive.name == "odd":
+            raise KeyError("what nobody thought of")
+        return read_index(drive)
+
+    shutil.copytree(root / "older", root / "odd")
+    monkeypatch.setattr(listing, "read_index", found)
+    swept = sweep(vehicle)
+    assert [one.drive.name for one in swept.deleted] == ["older"] * SEGMENTS
+    assert swept.problems == ("nothing can be deleted from odd: KeyError('what nobody thought of')",)
+
+
+def test_of_a_drive_that_somebody_takes_away_meanwhile_nothing_is_listed(
+    root: Path, key: VehicleKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "_entries", lambda folder: [])  # between two looks into it
+    assert listing.segments_of(root / "older", {key.key_id}) == []
 
 
 def test_links_and_other_folders_are_not_looked_into(vehicle: Path, root: Path, tmp_path: Path) -> None:
