@@ -9,7 +9,8 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class StoredSegment:
-    """One sealed segment of one of the drives. `drive_began_ns` is the UTC of the drive's first sealed message.
+    """One sealed segment of one of the drives. `drive_began_ns` is the UTC of the drive's first sealed message, by the
+    clock that the machine had then. `is_own`: of the drive that is being written here.
 
     `pinned`: an incident touches it, or would if it began now. `in_use`: its drive is being written by others, or it is
     the newest of the drive that is being written here.
@@ -21,6 +22,7 @@ class StoredSegment:
     size_bytes: int
     pinned: bool = False
     in_use: bool = False
+    is_own: bool = False
 
     @property
     def may_go(self) -> bool:
@@ -41,8 +43,8 @@ def choose(segments: Iterable[StoredSegment], room_bytes: int, wanted_bytes: int
     return tuple(chosen)
 
 
-def _age(segment: StoredSegment) -> tuple[int, str, int]:
+def _age(segment: StoredSegment) -> tuple[bool, int, str, int]:
     """Drives by when they began, their segments by their number: a clock that was set back in mid-drive changes
-    nothing.
+    nothing. The drive that is being written is the newest, whatever its clock says: one without a battery may say 1970.
     """
-    return (segment.drive_began_ns, segment.drive.name, segment.index)
+    return (segment.is_own, segment.drive_began_ns, segment.drive.name, segment.index)

@@ -151,7 +151,7 @@ class _Done:
 
 def _of_own(segments: list[StoredSegment]) -> list[StoredSegment]:
     """The newest stays, whatever else: a recorder that starts again learns from it where it was."""
-    return [replace(one, in_use=one.index == segments[-1].index) for one in segments]
+    return [replace(one, in_use=one.index == segments[-1].index, is_own=True) for one in segments]
 
 
 def _delete_one(sealer: DriveSealer, one: StoredSegment, reserve: Reserve, done: _Done, *, in_use: bool) -> None:

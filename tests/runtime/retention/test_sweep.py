@@ -302,6 +302,17 @@ def test_older_drives_go_before_newer_ones_whatever_they_are_called(
     assert left(newer) == []
 
 
+def test_the_drive_that_is_written_goes_last_on_a_board_whose_clock_is_not_set(
+    vehicle: Path, root: Path, key: VehicleKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drives, "UTC_NS", 30 * 10**9)
+    own = record_drive(root / "19700101T000030Z-own", tiny_policy(), 80, segment_s=1.0, key=key)
+    (own / "closing-0004.seal.json").unlink()
+    written = OwnDrive(own, DriveSealer(own, key), ())
+    assert [one.drive.name for one in sweep(vehicle, written, missing_bytes=1).deleted] == ["older"]
+    assert [one.drive.name for one in sweep(vehicle, written).deleted] == ["older"] * 3 + [own.name] * 3
+
+
 def test_a_damaged_drive_is_told_once_and_keeps_nothing_else_from_going(vehicle: Path, root: Path) -> None:
     shutil.copytree(root / "older", root / "damaged")
     (root / "damaged" / "segment-0000.seal.json").write_text("{}")
