@@ -16,8 +16,9 @@ from runtime.retention.grave import bury, show_rotations
 from runtime.retention.listing import drives_in, is_closed, room_bytes, segments_of
 from runtime.retention.reserve import Reserve, is_no_room
 from runtime.seal.chain import DriveSealer
-from runtime.seal.envelope import key_id_of
-from runtime.seal.keys import VehicleKey, known_keys, load_key
+from runtime.seal.envelope import EnvelopeError, key_id_of, parse_public_key
+from runtime.seal.keys import VehicleKey, load_key, retired_files
+from runtime.seal.statement import KEY_PREFIX
 
 _MIB = 1024 * 1024
 # Where nothing more may go, thousands of files are looked at again after so many sweeps, or as soon as the drive that
@@ -42,7 +43,7 @@ class Swept:
     exhausted: bool
     deleted: tuple[StoredSegment, ...] = ()
     heads: tuple[SealHead, ...] = ()
-    problems: tuple[str, ...] = ()  # drives that cannot be deleted from, each told once
+    problems: tuple[str, ...] = ()  # drives that cannot be deleted from, and why: each told once
 
 
 class Sweeper:
@@ -53,9 +54,9 @@ class Sweeper:
         self._root, self._key_dir = root, key_dir
         self._key: VehicleKey | None = None
         self._our_keys: frozenset[str] = frozenset()
+        self._untold: list[str] = []
         with contextlib.suppress(SealError):  # the record says that nothing is signed
-            self._key = load_key(key_dir)
-            self._our_keys = frozenset({self._key.key_id, *(key_id_of(one) for one in known_keys(key_dir))})
+            self._read_keys(self._untold)
         self._quota_bytes = None if config.quota_mib is None else config.quota_mib * _MIB
         self._min_free_bytes = config.min_free_mib * _MIB
         self._refused: set[Path] = set()
@@ -68,17 +69,17 @@ class Sweeper:
         Raises OSError where the disk fails.
         """
         room = room_bytes(self._root, self._quota_bytes)
+        done, self._untold = _Done(problems=self._untold), []
         if room >= self._min_free_bytes:
             self._idle_looks = 0
-            return Swept(room, exhausted=False)
+            return done.swept(room, exhausted=False)
         key = self._key
         if own is None or key is None:
-            return Swept(room, exhausted=True)
+            return done.swept(room, exhausted=True)
         before, self._newest = self._newest, max(own.sealer.segments, default=-1)
         if self._idle_looks > 0 and self._newest == before:
             self._idle_looks -= 1
-            return Swept(room, exhausted=True)
-        done = _Done()
+            return done.swept(room, exhausted=True)
         segments = self._segments(own, done)
         while chosen := choose(segments, room, self._min_free_bytes):
             for drive in dict.fromkeys(one.drive for one in chosen):
@@ -89,7 +90,13 @@ class Sweeper:
             room = room_bytes(self._root, self._quota_bytes)
         exhausted = room < self._min_free_bytes
         self._idle_looks = _EXHAUSTED_LOOKS if exhausted else 0
-        return Swept(room, exhausted, tuple(done.deleted), tuple(done.heads), tuple(done.problems))
+        return done.swept(room, exhausted=exhausted)
+
+    def _read_keys(self, problems: list[str]) -> None:
+        """Today's key, and the identities of those before it that can be read. Raises SealError without the first."""
+        self._key = load_key(self._key_dir)
+        earlier = (_identity(path, problems) for path in retired_files(self._key_dir))
+        self._our_keys = frozenset({self._key.key_id}).union(*earlier)
 
     def _segments(self, own: OwnDrive, done: _Done) -> list[StoredSegment]:
         """All segments that there are to choose from."""
@@ -147,6 +154,23 @@ class _Done:
     deleted: list[StoredSegment] = field(default_factory=list)
     heads: list[SealHead] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+    def swept(self, room_bytes: int, *, exhausted: bool) -> Swept:
+        """All of it, told."""
+        return Swept(room_bytes, exhausted, tuple(self.deleted), tuple(self.heads), tuple(self.problems))
+
+
+def _identity(path: Path, problems: list[str]) -> set[str]:
+    """Of the earlier key whose public half this is, where that can be read."""
+    try:
+        return {key_id_of(parse_public_key(path.read_bytes()))}
+    except (OSError, EnvelopeError) as error:
+        why = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else f"is damaged: {error}"
+        problems.append(
+            f"nothing can be deleted from drives that an earlier key signed, for its public half {path} {why}; each of "
+            f"them has a copy of it, {path.name.replace('retired-', KEY_PREFIX)}: put it back"
+        )
+        return set()
 
 
 def _of_own(segments: list[StoredSegment]) -> list[StoredSegment]:

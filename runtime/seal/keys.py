@@ -138,8 +138,12 @@ def known_keys(folder: Path) -> tuple[bytes, ...]:
     one.
     """
     paths = [path for path in (folder / PUBLIC_NAME,) if path.is_file()]
-    paths += sorted(folder.glob("retired-*.pub")) if folder.is_dir() else []
-    return tuple(read_public_key(path) for path in paths)
+    return tuple(read_public_key(path) for path in (*paths, *retired_files(folder)))
+
+
+def retired_files(folder: Path) -> tuple[Path, ...]:
+    """The public halves that were in use before."""
+    return tuple(sorted(folder.glob("retired-*.pub")))
 
 
 def rotation_files(folder: Path) -> tuple[Path, ...]:

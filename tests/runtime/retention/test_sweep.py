@@ -235,6 +235,23 @@ def test_without_a_key_nothing_goes_since_nobody_could_sign_for_it(vehicle: Path
     assert left(root / "older") == [0, 1, 2, 3]
 
 
+def test_a_retired_key_that_cannot_be_read_is_told_and_keeps_only_what_it_signed(
+    vehicle: Path, root: Path, key: VehicleKey
+) -> None:
+    _, today = rotate_key(vehicle / "keys")
+    record_drive(root / "newer", tiny_policy(), 25, segment_s=1.0, key=today)
+    retired = vehicle / "keys" / f"retired-{key.key_id[:16]}.pub"
+    copy = retired.read_bytes()
+    assert copy == (root / "older" / f"key-{key.key_id[:16]}.pub").read_bytes(), "where the problem sends the reader"
+    retired.write_bytes(b"")
+    swept = sweep(vehicle)
+    assert [one.drive.name for one in swept.deleted] == ["newer"] * 2
+    [problem] = swept.problems
+    assert re.search(f"retired-{key.key_id[:16]}.pub is damaged: .* key-{key.key_id[:16]}.pub: put it back", problem)
+    retired.write_bytes(copy)
+    assert [one.drive.name for one in sweep(vehicle).deleted] == ["older"] * SEGMENTS
+
+
 def test_a_drive_sealed_by_the_key_before_is_still_proven_by_that_one(
     vehicle: Path, root: Path, key: VehicleKey
 ) -> None:
