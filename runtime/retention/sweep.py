@@ -55,6 +55,7 @@ class Sweeper:
         self._key: VehicleKey | None = None
         self._our_keys: frozenset[str] = frozenset()
         self._untold: list[str] = []
+        self._told: set[str] = set()
         with contextlib.suppress(SealError):  # the record says that nothing is signed
             self._read_keys(self._untold)
         self._quota_bytes = None if config.quota_mib is None else config.quota_mib * _MIB
@@ -73,13 +74,15 @@ class Sweeper:
         if room >= self._min_free_bytes:
             self._idle_looks = 0
             return done.swept(room, exhausted=False)
-        key = self._key
-        if own is None or key is None:
+        if own is None or self._key is None:
             return done.swept(room, exhausted=True)
         before, self._newest = self._newest, max(own.sealer.segments, default=-1)
         if self._idle_looks > 0 and self._newest == before:
             self._idle_looks -= 1
             return done.swept(room, exhausted=True)
+        with contextlib.suppress(SealError):  # then those that are known
+            self._read_keys(done.problems)
+        key = self._key
         segments = self._segments(own, done)
         while chosen := choose(segments, room, self._min_free_bytes):
             for drive in dict.fromkeys(one.drive for one in chosen):
@@ -93,10 +96,15 @@ class Sweeper:
         return done.swept(room, exhausted=exhausted)
 
     def _read_keys(self, problems: list[str]) -> None:
-        """Today's key, and the identities of those before it that can be read. Raises SealError without the first."""
+        """Today's key, which may be another than when the run began, and the identities of those before it that can be
+        read. Raises SealError without the first.
+        """
         self._key = load_key(self._key_dir)
-        earlier = (_identity(path, problems) for path in retired_files(self._key_dir))
+        unread: list[str] = []
+        earlier = [_identity(path, unread) for path in retired_files(self._key_dir)]
         self._our_keys = frozenset({self._key.key_id}).union(*earlier)
+        problems += [one for one in unread if one not in self._told]
+        self._told.update(unread)
 
     def _segments(self, own: OwnDrive, done: _Done) -> list[StoredSegment]:
         """All segments that there are to choose from."""
@@ -106,7 +114,8 @@ class Sweeper:
                 continue
             with self._refusing(drive, done):
                 if drive == own.folder:
-                    segments += _of_own(segments_of(drive, self._our_keys, pinned=own.pinned))
+                    signers = self._our_keys | {own.sealer.key_id}  # ours, whatever became of the keys since it began
+                    segments += _of_own(segments_of(drive, signers, pinned=own.pinned))
                 else:
                     segments += segments_of(drive, self._our_keys)
         return segments

@@ -252,6 +252,52 @@ def test_a_retired_key_that_cannot_be_read_is_told_and_keeps_only_what_it_signed
     assert [one.drive.name for one in sweep(vehicle).deleted] == ["older"] * SEGMENTS
 
 
+def test_a_run_that_began_before_the_key_was_changed_deletes_what_the_new_one_signed(
+    vehicle: Path, root: Path, key: VehicleKey
+) -> None:
+    folder = vehicle.parent / "own"
+    folder.mkdir()
+    sweeper = a_sweeper(vehicle, missing_bytes=0)
+    _, today = rotate_key(vehicle / "keys")
+    newer = record_drive(root / "newer", tiny_policy(), 25, segment_s=1.0, key=today)
+    (vehicle / "keys" / "retired-0.pub").write_bytes(b"")
+    swept = sweeper.sweep(OwnDrive(folder, DriveSealer(folder, key), ()), Reserve(folder))
+    assert len([one for one in swept.deleted if one.drive == newer]) > 0
+    found = verify_drive(newer, [today.public_key])
+    assert (found.verdict, found.findings, found.key_ids) == ("intact", (), (today.key_id,))
+    assert len(swept.problems) == 1
+    sweeper._idle_looks = 0
+    assert sweeper.sweep(OwnDrive(folder, DriveSealer(folder, key), ()), Reserve(folder)).problems == ()
+
+
+@pytest.mark.parametrize(("anew", "goes"), [(True, 0), (False, SEGMENTS)])
+def test_a_key_that_did_not_follow_the_one_before_signs_for_nothing_of_it(
+    vehicle: Path, root: Path, key: VehicleKey, anew: bool, goes: int
+) -> None:
+    """Nobody could trust that tombstone. Where the keys are only away, that which the run began with still signs."""
+    folder = vehicle.parent / "own"
+    folder.mkdir()
+    sweeper = a_sweeper(vehicle, missing_bytes=10 * MIB)
+    shutil.rmtree(vehicle / "keys")
+    if anew:
+        new_key(vehicle / "keys")
+    swept = sweeper.sweep(OwnDrive(folder, DriveSealer(folder, key), ()), Reserve(folder))
+    assert (len(swept.deleted), swept.problems) == (goes, ())
+    assert verify_drive(root / "older", [key.public_key]).verdict == "intact"
+
+
+def test_the_drive_that_is_written_is_ours_whatever_became_of_the_keys(
+    vehicle: Path, root: Path, key: VehicleKey
+) -> None:
+    own = root / "older"
+    (own / "closing-0004.seal.json").unlink()
+    written = OwnDrive(own, DriveSealer(own, key), ())
+    shutil.rmtree(vehicle / "keys")
+    new_key(vehicle / "keys")
+    sweep(vehicle, written)
+    assert left(own) == [3]
+
+
 def test_a_drive_sealed_by_the_key_before_is_still_proven_by_that_one(
     vehicle: Path, root: Path, key: VehicleKey
 ) -> None:
