@@ -112,7 +112,9 @@ class RoomWatch:
             before = store.reserve.size_bytes
             if swept.room_bytes > _RESERVE_BYTES + journal_bytes - before:
                 store.reserve.hold(_RESERVE_BYTES + journal_bytes)
-            return replace(swept, room_bytes=swept.room_bytes - (store.reserve.size_bytes - before))
+            if store.reserve.size_bytes == before:
+                return swept
+            return replace(swept, room_bytes=sweeper.room_bytes())  # less where the disk is the limit, not the quota
 
         return sweep
 

@@ -64,12 +64,16 @@ class Sweeper:
         self._idle_looks = 0  # that go by before the drives are listed again
         self._newest = -1  # segment of the own drive when they were
 
+    def room_bytes(self) -> int:
+        """How much may still be written. Raises OSError where the disk fails."""
+        return room_bytes(self._root, self._quota_bytes)
+
     def sweep(self, own: OwnDrive | None, reserve: Reserve) -> Swept:
         """Delete until there is room, or nothing is left that may go. `own` None: it is not signed.
 
         Raises OSError where the disk fails.
         """
-        room = room_bytes(self._root, self._quota_bytes)
+        room = self.room_bytes()
         done, self._untold = _Done(problems=self._untold), []
         if room >= self._min_free_bytes:
             self._idle_looks = 0
@@ -90,7 +94,7 @@ class Sweeper:
                 segments = [one for one in segments if one not in these]
                 if not self._delete(these, own, key, reserve, done):
                     segments = [one for one in segments if one.drive != drive]
-            room = room_bytes(self._root, self._quota_bytes)
+            room = self.room_bytes()
         exhausted = room < self._min_free_bytes
         self._idle_looks = _EXHAUSTED_LOOKS if exhausted else 0
         return done.swept(room, exhausted=exhausted)

@@ -27,6 +27,7 @@ from runtime.record.pictures import PictureEncoder
 from runtime.record.recorder import Recorder
 from runtime.record.recover import take_up
 from runtime.record.store import DriveStore
+from runtime.retention.listing import used_bytes
 from runtime.retention.steps import ESSENTIALS, FEWER_PICTURES, NOTHING, SMALLER_PICTURES
 from runtime.retention.sweep import Sweeper
 from runtime.seal.chain import DriveSealer
@@ -350,6 +351,21 @@ def test_a_disk_that_is_full_from_one_moment_to_the_next_is_left_alone_until_it_
     assert sorted([*stored_sets(drive), *declared_lost(drive)]) == list(range(bench.sent))
     [gap] = list(drive.gaps())
     assert gap.reason == "there was no room for them on the disk"
+
+
+def test_what_is_kept_back_for_the_end_is_not_taken_off_the_room_that_a_quota_leaves(tmp_path: Path) -> None:
+    bench = Bench(SmallDisk(tmp_path), "jpeg")
+    bench.greet()
+    bench.hand_over()
+    sweeper = bench.recorder.watch._sweeper
+    assert sweeper is not None
+    sweeper._quota_bytes = used_bytes(bench.folder.parent) + 30 * MIB + MIB // 2
+    for _ in range(2):
+        assert bench.look() == 0
+        assert bench.store.reserve.size_bytes > MIB
+        assert bench.recorder.watch.room.free_mib == 30
+    bench.finish()
+    bench.ring.close()
 
 
 @pytest.mark.parametrize("codec", ["jpeg"])
