@@ -22,30 +22,35 @@ from runtime.seal.statement import (
 )
 
 
-def room_bytes(folder: Path, quota_bytes: int | None) -> int:
-    """How much may still be written into a folder: what is free on its filesystem or, where that is less, what is left
-    of the quota. Raises OSError.
-    """
-    status = os.statvfs(folder)
-    free = status.f_bavail * status.f_frsize
-    return free if quota_bytes is None else min(free, quota_bytes - used_bytes(folder))
-
-
-def used_bytes(folder: Path) -> int:
-    """What the drives in a folder take on the disk. Files that come and go meanwhile are passed over."""
-    return sum(_size_on_disk(entry) for drive in drives_in(folder) for entry in _entries(drive))
-
-
 def drives_in(folder: Path) -> Iterator[Path]:
     """The folders in it that hold a segment or a seal; no link is followed."""
-    for entry in _entries(folder):
-        if entry.is_dir(follow_symlinks=False) and any(one.name.startswith("segment-") for one in _entries(entry)):
+    for entry in entries(folder):
+        if entry.is_dir(follow_symlinks=False) and is_drive(entries(entry)):
             yield Path(entry.path)
+
+
+def entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
+    """What lies in a folder; nothing where it cannot be read, or is gone."""
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except OSError:
+        return []
+
+
+def is_drive(found: list[os.DirEntry[str]]) -> bool:
+    """Whether a folder's entries are a drive's."""
+    return any(one.name.startswith("segment-") for one in found)
+
+
+def has_end(found: list[os.DirEntry[str]]) -> bool:
+    """Whether a drive's entries tell of its end."""
+    return any(one.name.startswith("closing-") for one in found)
 
 
 def is_closed(drive: Path) -> bool:
     """Whether a drive came to its end. One that did not is first taken up: what led to its end is an incident."""
-    return any(one.name.startswith("closing-") for one in _entries(drive))
+    return has_end(entries(drive))
 
 
 def segments_of(
@@ -108,7 +113,7 @@ def _pinned(drive: Path) -> Collection[int] | None:
 
 def _sealed_index(drive: Path) -> FileHash | None:
     """The list of incidents as the drive's last closing seal has it; None where it had none."""
-    names = [entry.name for entry in _entries(drive) if entry.name.startswith("closing-")]
+    names = [entry.name for entry in entries(drive) if entry.name.startswith("closing-")]
     seals = [read_seal(drive / name)[1] for name in names if name.endswith(SEAL_SUFFIX)]
     closings = [seal for seal in seals if isinstance(seal, ClosingSeal)]
     if not closings:
@@ -120,24 +125,9 @@ def _first_seal(drive: Path) -> str:
     """The seal of the lowest segment that ever was: its file stays when the segment goes. "" where somebody takes the
     drive away meanwhile.
     """
-    names = [entry.name for entry in _entries(drive)]
+    names = [entry.name for entry in entries(drive)]
     return min((name for name in names if name.startswith("segment-") and name.endswith(SEAL_SUFFIX)), default="")
 
 
 def _seal_of(index: int) -> str:
     return f"segment-{index:04d}{SEAL_SUFFIX}"
-
-
-def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as found:
-            return list(found)
-    except OSError:
-        return []
-
-
-def _size_on_disk(entry: os.DirEntry[str]) -> int:
-    try:
-        return entry.stat(follow_symlinks=False).st_blocks * 512
-    except OSError:
-        return 0

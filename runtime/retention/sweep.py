@@ -13,8 +13,9 @@ from runtime.contracts.messages import SealHead
 from runtime.record.lock import DriveInUseError, exclusive
 from runtime.retention.choice import StoredSegment, choose
 from runtime.retention.grave import bury, show_rotations
-from runtime.retention.listing import drives_in, is_closed, room_bytes, segments_of
+from runtime.retention.listing import drives_in, is_closed, segments_of
 from runtime.retention.reserve import Reserve, is_no_room
+from runtime.retention.use import DiskUse
 from runtime.seal.chain import DriveSealer
 from runtime.seal.envelope import EnvelopeError, key_id_of, parse_public_key
 from runtime.seal.keys import VehicleKey, load_key, retired_files
@@ -51,7 +52,7 @@ class Sweeper:
 
     def __init__(self, root: Path, config: RetentionConfig, key_dir: Path) -> None:
         """`root` holds the drives. Without the vehicle's key nothing is deleted, since nobody could sign for it."""
-        self._root, self._key_dir = root, key_dir
+        self._root, self._key_dir, self._use = root, key_dir, DiskUse(root)
         self._key: VehicleKey | None = None
         self._our_keys: frozenset[str] = frozenset()
         self._untold: list[str] = []
@@ -66,7 +67,7 @@ class Sweeper:
 
     def room_bytes(self) -> int:
         """How much may still be written. Raises OSError where the disk fails."""
-        return room_bytes(self._root, self._quota_bytes)
+        return self._use.room_bytes(self._quota_bytes)
 
     def sweep(self, own: OwnDrive | None, reserve: Reserve) -> Swept:
         """Delete until there is room, or nothing is left that may go. `own` None: it is not signed.

@@ -27,9 +27,9 @@ from runtime.record.pictures import PictureEncoder
 from runtime.record.recorder import Recorder
 from runtime.record.recover import take_up
 from runtime.record.store import DriveStore
-from runtime.retention.listing import used_bytes
 from runtime.retention.steps import ESSENTIALS, FEWER_PICTURES, NOTHING, SMALLER_PICTURES
 from runtime.retention.sweep import Sweeper
+from runtime.retention.use import DiskUse
 from runtime.seal.chain import DriveSealer
 from runtime.seal.keys import default_key_dir, known_keys, load_key
 from tests.runtime.record.recording import (
@@ -359,7 +359,7 @@ def test_what_is_kept_back_for_the_end_is_not_taken_off_the_room_that_a_quota_le
     bench.hand_over()
     sweeper = bench.recorder.watch._sweeper
     assert sweeper is not None
-    sweeper._quota_bytes = used_bytes(bench.folder.parent) + 30 * MIB + MIB // 2
+    sweeper._quota_bytes = DiskUse(bench.folder.parent).used_bytes() + 30 * MIB + MIB // 2
     for _ in range(2):
         assert bench.look() == 0
         assert bench.store.reserve.size_bytes > MIB
