@@ -35,8 +35,8 @@ def readme(drive_id: str, account: BundleAccount, head: str, key_ids: Sequence[s
             *_paragraph(
                 "You need Python 3.10 or later with the package `cryptography`, and the vehicle's public key "
                 "(signing.pub), which must reach you from elsewhere than with this folder: a key that comes with what "
-                "it is to prove proves nothing. Keep it outside of this folder (here: right beside it), and run in this "
-                "folder:"
+                "it is to prove proves nothing. Keep it outside of this folder (here: right beside it), and run in "
+                "this folder:"
             ),
             "",
             f"    python {VERIFIER_NAME} . --key ../signing.pub",
