@@ -223,7 +223,7 @@ def test_a_parent_that_takes_nothing_more_does_not_hold_up_the_drive(tmp_path: P
         process = subprocess.Popen([sys.executable, "-m", "runtime.driving", recorder.plan_path], stdout=theirs)
         os.close(theirs)
         try:
-            until(lambda: any(Path(plan.drive_dir).glob("closing-*")))
+            until(lambda: any(Path(plan.drive_dir).glob("segment-*.mcap")))  # sealed behind the drive's farewell
             said = [parse(line) for line in file if line.strip()]
             assert process.wait(PATIENCE_S) == 0
         finally:
