@@ -11,10 +11,12 @@ import msgspec
 
 from ros_bridge.messages import AckermannDriveStamped, Message, Odometry, Twist, TwistStamped
 from runtime.contracts.errors import SourceError
+from runtime.contracts.units import NS_PER_S
 from runtime.contracts.vehicle import Reading, VehicleState
 
 STATE_TYPES: tuple[type[Message], ...] = (Odometry, TwistStamped, AckermannDriveStamped)
 
+_SET_BACK_NS = NS_PER_S
 _TOLD = ("speed_mps", "acceleration_mps2", "steering_angle_rad", "yaw_rate_radps")
 
 
@@ -46,7 +48,7 @@ def _moving(twist: Twist, t_ns: int) -> VehicleState:
 class NewestState:
     """The newest reading of each kind, from several topics. Safe from any thread.
 
-    `refused` counts the messages that could not be read, `refusal` is the last one's reason.
+    `refused` counts the messages that could not be read or told nothing newer, `refusal` is the last one's reason.
     """
 
     def __init__(self) -> None:
@@ -55,7 +57,7 @@ class NewestState:
         self._lock = threading.Lock()
 
     def take(self, told: VehicleState) -> None:
-        """Readings replace those that are not newer."""
+        """Readings replace those that are not newer. A message of which none does is counted as refused."""
         with self._lock:
             newer = {
                 name: reading
@@ -63,13 +65,17 @@ class NewestState:
                 if (reading := getattr(told, name)) is not None and _is_newer(reading, getattr(self._state, name))
             }
             if newer:
-                t_ns = max(self._state.t_source_ns, told.t_source_ns)
-                self._state = msgspec.structs.replace(self._state, t_source_ns=t_ns, **newer)
+                self._state = msgspec.structs.replace(self._state, t_source_ns=told.t_source_ns, **newer)
+            else:
+                self._refuse("its time goes back by less than a second: what was told before is newer")
 
     def refuse(self, reason: str) -> None:
         """Count a message that could not be read."""
         with self._lock:
-            self.refused, self.refusal = self.refused + 1, reason
+            self._refuse(reason)
+
+    def _refuse(self, reason: str) -> None:
+        self.refused, self.refusal = self.refused + 1, reason
 
     def now(self) -> VehicleState:
         """All that is known."""
@@ -78,4 +84,7 @@ class NewestState:
 
 
 def _is_newer(reading: Reading[float], known: Reading[float] | None) -> bool:
-    return known is None or reading.t_source_ns >= known.t_source_ns
+    """A step back of a second or more is no jitter: a clock was set, or the stamp before it was damaged, and would hold
+    up all that comes.
+    """
+    return known is None or not 0 < known.t_source_ns - reading.t_source_ns < _SET_BACK_NS

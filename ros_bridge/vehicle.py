@@ -107,8 +107,8 @@ def command_message(
 
 
 def _refuse_unknown_speed(state: VehicleState, t_source_ns: int) -> float:
-    """The speed in m/s. A speed from far ahead is no fresh one: its clock is another, or one wrong stamp holds up all
-    that came since. Raises SourceError.
+    """The speed in m/s. A speed from far ahead is no fresh one: its stamp is damaged, or its clock another. Raises
+    SourceError.
     """
     speed = state.speed_mps
     if speed is None:

@@ -84,6 +84,7 @@ def test_each_reading_is_the_newest_whichever_topic_told_it_last() -> None:
     state = newest.now()
     assert state.t_source_ns == 20
     assert (state.speed_mps, state.steering_angle_rad) == (Reading(1.0, 10), Reading(0.3, 20))
+    assert newest.refused == 1
 
 
 @pytest.mark.parametrize(
@@ -98,14 +99,23 @@ def test_an_acceleration_becomes_the_speed_that_it_leads_to_and_its_magnitude(
     assert message.drive.steering_angle == 0.1
 
 
-def test_a_speed_from_far_ahead_is_none_however_long_it_stays_the_newest() -> None:
+def test_a_speed_from_far_ahead_is_none_and_holds_up_nothing_that_comes() -> None:
     states, topic = NewestState(), Topic()
-    states.take(at_speed(10.0, 3600 * NS_PER_S))
-    states.take(at_speed(2.0, NS_PER_S))
     vehicle = RosVehicle(states, topic, frame_id="base_link", speed_horizon_s=1.0)
+    states.take(at_speed(10.0, 3600 * NS_PER_S))
     with pytest.raises(SourceError, match=r"speed is 3\.6e\+03 s newer than the picture"):
         vehicle.state(NS_PER_S)
-    assert topic.sent == []
+    states.take(at_speed(2.0, NS_PER_S))
+    assert vehicle.state(NS_PER_S) == at_speed(2.0, NS_PER_S)
+    assert states.refused == 0
+
+
+def test_a_clock_that_is_set_back_holds_up_nothing_and_what_is_late_by_less_is_counted() -> None:
+    states = NewestState()
+    for t_ns in (10 * NS_PER_S, 9 * NS_PER_S + 1, 9 * NS_PER_S, 9 * NS_PER_S + 1):
+        states.take(at_speed(t_ns / NS_PER_S, t_ns))
+    assert states.now() == at_speed(9.000000001, 9 * NS_PER_S + 1)
+    assert (states.refused, states.refusal.partition(":")[0]) == (1, "its time goes back by less than a second")
 
 
 def test_in_shadow_mode_nothing_is_commanded() -> None:
