@@ -67,6 +67,11 @@ def parse_address(uri: str) -> Address:
     command = _topic(given["command"], uri, "command") if "command" in given else None
     if command is not None and not states:
         raise SourceError(f"source {uri!r} commands {command}, and no state= tells the speed; add state=/odom")
+    if command in states:
+        raise SourceError(
+            f"source {uri!r} commands {command} and listens there too: its own orders would be taken for what was "
+            "measured; name the odometry as state="
+        )
     if "stop_mps2" in given and command is None:
         raise SourceError(
             f"source {uri!r} commands nothing, and so no stop either; leave out stop_mps2, or add command="
