@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from typing import Literal
 from urllib.parse import parse_qsl, unquote
 
+from ros_bridge.stamp import Stamp
 from runtime.contracts.errors import SourceError
-
-Stamp = Literal["header", "received"]
 
 _NUMBERS = {  # key: least, most
     "domain": (0.0, 232.0),

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
 from ros_bridge import cdr
-from ros_bridge.address import Stamp
 from ros_bridge.arrivals import Arrival
 from ros_bridge.foreign import taken_over
 from ros_bridge.messages import AckermannDriveStamped, CompressedImage, Image, Message, Odometry, TwistStamped
 from ros_bridge.placing import Placing, refuse_many_cameras
+from ros_bridge.stamp import Stamp, time_told
 from ros_bridge.states import NewestState, state_of
 from runtime.contracts.clock import ClockDomain
 from runtime.contracts.errors import SourceError
@@ -213,8 +213,10 @@ class BagSource:
                 continue
             if len(told) >= _MAX_STATES:
                 raise SourceError(f"source {self._uri!r}: more than {_MAX_STATES} messages of the vehicle; cut the bag")
-            header: Any = getattr(message, "header")  # noqa: B009  (every type of _STATES has one)
-            told.append(state_of(message, header.stamp.ns if self._address.stamp == "header" else t_ns))
+            try:
+                told.append(state_of(message, time_told(message, self._address.stamp, t_ns)))
+            except SourceError as error:
+                self.refused, self.refusal = self.refused + 1, str(error)
         return told
 
     def _arrivals(self) -> Iterator[Arrival]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ros_bridge.address import Stamp
 from ros_bridge.arrivals import Arrival
 from ros_bridge.pictures import picture_of
+from ros_bridge.stamp import Stamp, time_told
 from runtime.contracts.errors import SourceError
 from runtime.contracts.source import Capture, Missing, Picture, SourceRequest
 from runtime.contracts.units import NS_PER_MS, NS_PER_S
@@ -63,7 +63,10 @@ class Placing:
         message = arrival.message
         if message is None:
             return arrival.problem
-        t_ns = message.header.stamp.ns if self._stamp == "header" else arrival.t_received_ns
+        try:
+            t_ns = time_told(message, self._stamp, arrival.t_received_ns)
+        except SourceError as error:
+            return str(error)
         if problem := self._impossible(t_ns):
             return problem
         try:
@@ -77,9 +80,7 @@ class Placing:
         return t_ns, picture
 
     def _impossible(self, t_ns: int) -> str:
-        """What is wrong with a picture's time."""
-        if t_ns <= 0:
-            return f"its stamp is {t_ns} ns: its driver sets none; mend the driver, or take the arrival: stamp=received"
+        """What is wrong with a picture's time beside the one before."""
         if self._last_ns is None or t_ns > self._last_ns:
             return ""
         back_ns = self._last_ns - t_ns

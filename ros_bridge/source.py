@@ -11,6 +11,7 @@ from ros_bridge.address import Address, parse_address
 from ros_bridge.arrivals import Arrivals
 from ros_bridge.messages import AckermannDriveStamped, CompressedImage, Image, M, Message
 from ros_bridge.placing import Placing, refuse_many_cameras
+from ros_bridge.stamp import time_told
 from ros_bridge.states import STATE_TYPES, NewestState, state_of
 from ros_bridge.transport import COMMAND, SENSOR_DATA, Received, Transport
 from ros_bridge.vehicle import RosVehicle
@@ -18,7 +19,6 @@ from runtime.contracts.clock import Clock, ClockDomain, SystemClock
 from runtime.contracts.errors import LinkError, SourceError
 from runtime.contracts.source import Capture, Missing, SourceRequest
 from runtime.contracts.units import NS_PER_S
-from runtime.contracts.vehicle import VehicleState
 
 PICTURE_TYPES: tuple[type[Message], ...] = (Image, CompressedImage)
 
@@ -167,10 +167,10 @@ def _state_listener(states: NewestState, address: Address) -> Callable[[Received
         if message is None:
             states.refuse(received.refusal)
             return
-        header = getattr(message, "header")  # noqa: B009  (every type of STATE_TYPES has one)
-        t_ns: int = header.stamp.ns if address.stamp == "header" else received.t_received_ns
-        told: VehicleState = state_of(message, t_ns)
-        states.take(told)
+        try:
+            states.take(state_of(message, time_told(message, address.stamp, received.t_received_ns)))
+        except SourceError as error:
+            states.refuse(str(error))
 
     return take
 

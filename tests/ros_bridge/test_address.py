@@ -40,7 +40,10 @@ def test_the_domain_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) 
         ("ros2://", "the topic is ''"),
         ("ros2://camera/9th", "which is no topic"),
         ("ros2://camera?command=/cmd", "no state= tells the speed"),
-        ("ros2://camera?state=/odom&state=drive&command=/drive/", "commands /drive and listens there too: its own orders"),
+        (
+            "ros2://camera?state=/odom&state=drive&command=/drive/",
+            "commands /drive and listens there too: its own orders",
+        ),
         ("ros2://camera?state=/odom&stop_mps2=2", "commands nothing, and so no stop either"),
         ("ros2://camera?state=/odom&command=/cmd&stop_mps2=0", "stop_mps2 is '0'; give a number from 0.1 to 20"),
         ("ros2://camera?speed=1", "unknown option 'speed'; known here: state, command"),

@@ -31,7 +31,7 @@ def stamped(types: dict[str, Any], t_ns: int, *, ros1: bool) -> Any:
     return types["std_msgs/msg/Header"](*((0,) if ros1 else ()), time, "lens")
 
 
-def contents(types: dict[str, Any], *, ros1: bool) -> list[tuple[str, int, Any]]:
+def contents(types: dict[str, Any], *, ros1: bool, vehicle_is_stamped: bool = True) -> list[tuple[str, int, Any]]:
     """Three pictures a second apart and five odometries half a second apart, by topic and recorded time."""
     found: list[tuple[str, int, Any]] = []
     for number in range(3):
@@ -49,7 +49,7 @@ def contents(types: dict[str, Any], *, ros1: bool) -> list[tuple[str, int, Any]]
     for number in range(5):
         twist = types["geometry_msgs/msg/Twist"](vector(float(number), 0.0, 0.0), vector(0.0, 0.0, 0.1))
         odometry = types["nav_msgs/msg/Odometry"](
-            stamped(types, 10 * NS_PER_S + number * NS_PER_S // 2, ros1=ros1),
+            stamped(types, (10 * NS_PER_S + number * NS_PER_S // 2) * vehicle_is_stamped, ros1=ros1),
             "base_link",
             pose,
             types["geometry_msgs/msg/TwistWithCovariance"](twist, np.zeros(36)),
@@ -71,13 +71,13 @@ def rosbag1(folder: Path) -> Path:
     return path
 
 
-def rosbag2(storage: StoragePlugin) -> Callable[[Path], Path]:
+def rosbag2(storage: StoragePlugin, *, vehicle_is_stamped: bool = True) -> Callable[[Path], Path]:
     def write(folder: Path) -> Path:
         store = get_typestore(Stores.ROS2_HUMBLE)
         path = folder / "drive"
         with Writer2(path, version=9, storage_plugin=storage) as writer:
             connections: dict[str, Any] = {}
-            for topic, t_ns, message in contents(dict(store.types), ros1=False):
+            for topic, t_ns, message in contents(dict(store.types), ros1=False, vehicle_is_stamped=vehicle_is_stamped):
                 kind = message.__msgtype__
                 connection = connections.get(topic) or writer.add_connection(topic, kind, typestore=store)
                 connections[topic] = connection
@@ -124,6 +124,24 @@ def test_times_of_recording_are_taken_where_asked_for(tmp_path: Path) -> None:
     item = source.read()
     assert isinstance(item, Capture)
     assert item.t_source_ns == RECORDED_NS
+
+
+def test_a_logged_speed_whose_driver_set_no_stamp_is_none_and_not_that_of_the_bags_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bag = rosbag2(StoragePlugin.MCAP, vehicle_is_stamped=False)(tmp_path)
+    source = opened(str(bag))
+    assert source.vehicle is not None
+    assert source.vehicle.state(10 * NS_PER_S).speed_mps is None
+    source.close()
+    told = capsys.readouterr().err
+    assert "5 messages of the vehicle were refused" in told
+    assert "stamp=received" in told
+    vehicle = opened(f"rosbag://{bag}?stamp=received").vehicle
+    assert vehicle is not None
+    speed = vehicle.state(RECORDED_NS + NS_PER_S).speed_mps
+    assert speed is not None
+    assert (speed.value, speed.t_source_ns) == (2.0, RECORDED_NS + NS_PER_S)
 
 
 @pytest.mark.parametrize(

@@ -267,6 +267,17 @@ def test_whoever_stops_a_drive_does_not_wait_for_a_silent_camera() -> None:
     assert source.read() is None
 
 
+@pytest.mark.parametrize(("options", "refused"), [("", 1), ("&stamp=received", 0)])
+def test_a_speed_whose_driver_sets_no_stamp_is_none_unless_its_arrival_is_taken(options: str, refused: int) -> None:
+    network = camera()
+    source = opened(network, f"ros2://camera/image_raw?state=/odom{options}")
+    network.say("/odom", odometry(0, 3.0))
+    assert source.vehicle is not None
+    assert (source.vehicle.state(T_RECEIVED_NS).speed_mps is None) == bool(refused)
+    assert source.vehicle.states.refused == refused
+    assert ("stamp=received" in source.vehicle.states.refusal) == bool(refused)
+
+
 def test_refused_messages_of_the_vehicle_are_counted_and_told_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     network = camera()
     source = opened(network, "ros2://camera/image_raw?state=/odom")
