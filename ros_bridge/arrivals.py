@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ros_bridge.messages import CompressedImage, Image
 from ros_bridge.transport import Received
+from runtime.contracts.clock import Clock
 from runtime.contracts.errors import SourceError
 
 KEPT = 5  # pictures, as SensorDataQoS keeps
@@ -23,12 +24,14 @@ class Arrival:
     message: Image | CompressedImage | None
     problem: str
     t_received_ns: int  # UTC
+    t_monotonic_ns: int = 0  # of a live picture: when it was put here, on the host's clock
 
 
 class Arrivals:
     """Between the transport's thread and the reader's. Beyond `KEPT` pictures the oldest makes way for a note."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._queue: deque[Arrival] = deque()
         self._pictures: deque[int] = deque()  # running numbers of the entries that hold one
         self._first = 0  # running number of the queue's first entry
@@ -47,7 +50,7 @@ class Arrivals:
                     place = self._pictures.popleft() - self._first
                     self._queue[place] = Arrival(None, OVERTAKEN, self._queue[place].t_received_ns)
                 self._pictures.append(self._first + len(self._queue))
-                self._append(Arrival(message, "", received.t_received_ns))
+                self._append(Arrival(message, "", received.t_received_ns, self._clock.monotonic_ns()))
             else:
                 self._append(Arrival(None, received.refusal, received.t_received_ns))
             self._changed.notify()

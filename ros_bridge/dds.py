@@ -26,7 +26,10 @@ from ros_bridge import cdr
 from ros_bridge.dds_types import carrying, dds_type, ros_type
 from ros_bridge.messages import Clock, M, Message
 from ros_bridge.reach import reach_of
+from ros_bridge.standstill import Standstill
 from ros_bridge.transport import Publication, Quality, Received
+from runtime.contracts.clock import Clock as HostClock
+from runtime.contracts.clock import SystemClock
 from runtime.contracts.errors import LinkError, SourceError
 
 _TOPIC = re.compile(r"/[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
@@ -49,11 +52,12 @@ class DdsTransport:
     Args:
         domain: as ROS_DOMAIN_ID.
         sim_time: `now_ns` follows /clock.
+        clock: tells when this process stood still.
 
     Raises LinkError where no participant can be made.
     """
 
-    def __init__(self, domain: int = 0, *, sim_time: bool = False) -> None:
+    def __init__(self, domain: int = 0, *, sim_time: bool = False, clock: HostClock | None = None) -> None:
         try:
             _configure(domain)
             self._participant: Any = DomainParticipant(domain)
@@ -66,6 +70,7 @@ class DdsTransport:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._clock_ns: int | None = 0 if sim_time else None
+        self._standstill = Standstill(clock or SystemClock())
         self._thread = threading.Thread(target=self._receive, name="dds", daemon=True)
         self._thread.start()
         if sim_time:
@@ -120,10 +125,11 @@ class DdsTransport:
     def _receive(self) -> None:
         while not self._closed.is_set():
             self._waiting.wait(duration(seconds=_IDLE_S))
+            self._standstill.step()
             with self._lock:
                 inbound = tuple(self._inbound)
             for one in inbound:
-                one.deliver()
+                one.deliver(self._standstill)
 
 
 _ALIVE = int(InstanceState.Alive)
@@ -157,17 +163,18 @@ class _Inbound:
     def leave(self) -> None:
         self.condition = self._reader = None
 
-    def deliver(self) -> None:
+    def deliver(self, standstill: Standstill) -> None:
         for sample in self._reader.take(N=_AT_ONCE, condition=self.condition):
             payload = getattr(sample, "payload", None)
             if payload is None:  # the publisher has gone
                 continue
             now_ns, (lost, self._lost) = time.time_ns(), (self._lost, 0)
-            try:
-                message: Message | None = cdr.decode(self._kind, payload, max_bytes=self._max_bytes)
-                refusal = ""
-            except SourceError as error:
-                message, refusal = None, str(error)
+            message, refusal = None, standstill.step()
+            if not refusal:
+                try:
+                    message = cdr.decode(self._kind, payload, max_bytes=self._max_bytes)
+                except SourceError as error:
+                    refusal = str(error)
             self._on_received(Received(message, refusal, now_ns, lost))
 
     def _on_lost(self, _reader: Any, status: Any) -> None:

@@ -8,10 +8,11 @@ from collections import deque
 from collections.abc import Callable
 
 from ros_bridge.address import Address, parse_address
-from ros_bridge.arrivals import Arrivals
+from ros_bridge.arrivals import Arrival, Arrivals
 from ros_bridge.messages import AckermannDriveStamped, CompressedImage, Image, M, Message
 from ros_bridge.placing import Placing, refuse_many_cameras
 from ros_bridge.stamp import time_told
+from ros_bridge.standstill import LONGEST_NS
 from ros_bridge.states import STATE_TYPES, NewestState, state_of
 from ros_bridge.transport import COMMAND, SENSOR_DATA, Received, Transport
 from ros_bridge.vehicle import RosVehicle
@@ -43,14 +44,16 @@ class RosSource:
     """See Source. Made by `opened`."""
 
     def __init__(
-        self, request: SourceRequest, address: Address, transport: Transport, vehicle: RosVehicle | None
+        self, request: SourceRequest, address: Address, transport: Transport, vehicle: RosVehicle | None, clock: Clock
     ) -> None:
         self._uri = request.uri
         self._address = address
         self._transport = transport
         self._vehicle = vehicle
-        self._arrivals = Arrivals()
-        self._placing = Placing(request.cameras[0], address.topic, address.stamp)
+        self._clock = clock
+        self._camera = request.cameras[0]
+        self._arrivals = Arrivals(clock)
+        self._placing = Placing(self._camera, address.topic, address.stamp)
         self._due: deque[Capture | Missing] = deque()
         self._ended = False  # interrupted, or closed
         self._closed = False
@@ -70,14 +73,14 @@ class RosSource:
         """
         try:
             refuse_many_cameras(request)
-            return cls._listening(request, address, transport, _Discovery(address, transport, clock, sleep))
+            return cls._listening(request, address, transport, clock, _Discovery(address, transport, clock, sleep))
         except BaseException:
             transport.close()
             raise
 
     @classmethod
     def _listening(
-        cls, request: SourceRequest, address: Address, transport: Transport, discovery: _Discovery
+        cls, request: SourceRequest, address: Address, transport: Transport, clock: Clock, discovery: _Discovery
     ) -> RosSource:
         kind = discovery.type_of(address.topic, PICTURE_TYPES)
         state_kinds = {topic: discovery.type_of(topic, STATE_TYPES) for topic in address.states}
@@ -95,7 +98,7 @@ class RosSource:
                 speed_horizon_s=address.speed_horizon_s,
                 stop_mps2=address.stop_mps2,
             )
-        source = cls(request, address, transport, vehicle)
+        source = cls(request, address, transport, vehicle, clock)
         transport.subscribe(address.topic, kind, SENSOR_DATA, source._arrivals.put, address.max_bytes)
         return source
 
@@ -134,8 +137,21 @@ class RosSource:
                     f"{self._address.topic} was silent for {self._address.timeout_s:g} s; is its publisher alive? "
                     "A longer wait: timeout_s=60"
                 )
-            self._due.extend(self._placing.place(arrival))
+            self._due.extend(self._placed(arrival))
         return self._due.popleft()
+
+    def _placed(self, arrival: Arrival) -> tuple[Capture | Missing, ...]:
+        """What becomes of a message. A picture that lay here while the process stood still is none to decide upon, and
+        whoever counts from when `read` gave it would not know.
+        """
+        placed = self._placing.place(arrival)
+        lay_ns = self._clock.monotonic_ns() - arrival.t_monotonic_ns
+        if lay_ns <= LONGEST_NS:
+            return placed
+        reasons = {self._camera: f"it lay here for {lay_ns / NS_PER_S:.1f} s until it was decoded"}
+        return tuple(
+            Missing(one.sequence, one.t_source_ns, reasons) if isinstance(one, Capture) else one for one in placed
+        )
 
     def interrupt(self) -> None:
         """See Interruptible: a silent camera is not waited for."""

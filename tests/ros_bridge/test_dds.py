@@ -22,6 +22,7 @@ from ros_bridge.transport import SENSOR_DATA, STATIC, SYSTEM_DEFAULT, Quality, R
 from runtime.contracts.errors import LinkError, SourceError
 from runtime.contracts.source import Capture, SourceRequest
 from tests.ros_bridge.samples import messages
+from tests.ros_bridge.test_source import Clock as HostClock
 
 GIVEN_UP_S = 20.0
 RELIABLE = Quality(reliable=True, latched=True, depth=100)
@@ -143,6 +144,32 @@ def test_bytes_that_are_no_message_of_the_topics_type_do_not_leave_nor_arrive(
     wait(lambda: heard and heard[-1].message == good)
     assert len(heard) == 2
     assert "are left over" in heard[0].refusal
+
+
+def test_what_came_while_the_process_stood_still_is_refused_and_what_follows_is_heard(domain: int) -> None:
+    clock = HostClock()
+    ours, theirs = DdsTransport(domain, clock=clock), DdsTransport(domain)
+    heard: list[Received] = []
+
+    def hear(received: Received) -> None:
+        heard.append(received)
+        if received.message == String("stop"):
+            clock.sleep(6.0)
+
+    ours.subscribe("/one", String, RELIABLE, hear, 1024)
+    out = theirs.advertise("/one", String, RELIABLE)
+    for text in ("stop", "meanwhile"):
+        out.publish(String(text))
+    wait(lambda: len(heard) == 2)
+    assert heard[0].message == String("stop")
+    assert heard[1].message is None
+    assert "the process stood still for 6.0 s" in heard[1].refusal
+    clock.sleep(0.5)
+    out.publish(String("now"))
+    wait(lambda: len(heard) == 3)
+    assert heard[2].message == String("now")
+    ours.close()
+    theirs.close()
 
 
 def test_a_ros2_uri_opens_a_camera_of_another_participant(domain: int) -> None:

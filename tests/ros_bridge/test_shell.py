@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import queue
 import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -21,6 +23,7 @@ from ros_bridge.transport import COMMAND, EVENTS, SENSOR_DATA, STATIC, Quality, 
 from runtime.bus.viewed import BridgeOptions, ViewedRun
 from runtime.contracts.errors import LinkError, SourceError
 from runtime.contracts.source import Capture, SourceRequest
+from tests.ros_bridge.test_source import Clock
 
 SHELL = "ros_bridge.ament.node.rclpy_shell"
 
@@ -41,6 +44,7 @@ class Ros:
     under_way: list[str] = field(default_factory=list)  # topics of reliable messages that no listener has yet
     answer: Callable[[], bool] = lambda: True  # of the listeners, when they are waited for
     waited_s: list[float] = field(default_factory=list)  # at most so long, for what was under way
+    work: queue.SimpleQueue[Callable[[], None]] = field(default_factory=queue.SimpleQueue)  # of the executor's thread
     lost: list[str] = field(default_factory=list)  # topics of reliable messages that went with their node
     mistakes: list[str] = field(default_factory=list)
 
@@ -121,7 +125,7 @@ class Node:
 
 
 class Executor:
-    """Waits for work that never comes. What it waits on is gone with its shutdown, and with its node."""
+    """Waits for work and does it. What it waits on is gone with its shutdown, and with its node."""
 
     def __init__(self) -> None:
         self.inside = threading.Lock()
@@ -133,7 +137,8 @@ class Executor:
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
         with self.inside:
-            threading.Event().wait(timeout_sec)
+            with suppress(queue.Empty):
+                self.nodes[0].ros.work.get(timeout=timeout_sec)()
             self.nodes[0].ros.mistakes += ["a node went while it was waited on" for one in self.nodes if not one.alive]
 
     def shutdown(self, timeout_sec: float | None = None) -> bool:
@@ -222,6 +227,27 @@ def test_messages_cross_as_bytes_and_are_refused_as_over_dds(ros: Ros, shell: An
     assert not ros.nodes[0].alive
     with pytest.raises(LinkError, match="ROS did not take a std_msgs/msg/String: publisher's context is invalid"):
         out.publish(String("too late"))
+
+
+def test_what_came_while_the_process_stood_still_is_refused_and_what_follows_is_heard(ros: Ros, shell: Any) -> None:
+    clock = Clock()
+    transport = shell.RclpyTransport("node", clock=clock)
+    heard: list[Received] = []
+    transport.subscribe("/text", String, SENSOR_DATA, heard.append, 100)
+    [(_, callback)] = ros.listeners["/text"]
+    done = threading.Event()
+    for pause_s in (0.0, 6.0, 0.0, 0.5):
+
+        def hear(pause_s: float = pause_s) -> None:
+            clock.sleep(pause_s)
+            callback(cdr.encode(String("hello")))
+
+        ros.work.put(hear)
+    ros.work.put(done.set)
+    assert done.wait(20)
+    transport.close()
+    assert [one.message is not None for one in heard] == [True, False, False, True]
+    assert "the process stood still for 6.0 s" in heard[1].refusal
 
 
 @pytest.mark.parametrize("quality", [SENSOR_DATA, COMMAND, STATIC, EVENTS])

@@ -50,10 +50,15 @@ class Clock:
 
 
 def opened(
-    network: Network, uri: str, *, cameras: tuple[str, ...] = ("front",), meanwhile: Callable[[], None] | None = None
+    network: Network,
+    uri: str,
+    *,
+    cameras: tuple[str, ...] = ("front",),
+    meanwhile: Callable[[], None] | None = None,
+    clock: Clock | None = None,
 ) -> RosSource:
     """The source of a URI; `meanwhile` happens while it waits."""
-    clock = Clock()
+    clock = clock or Clock()
 
     def sleep(seconds: float) -> None:
         clock.sleep(seconds)
@@ -227,6 +232,22 @@ def test_what_the_network_lost_and_what_nobody_read_in_time_is_missing() -> None
         "overtaken by newer pictures"
     ]
     assert items[-1].t_source_ns == 7 * NS_PER_S
+
+
+def test_a_picture_that_lay_here_while_the_process_stood_still_is_not_decided_upon() -> None:
+    network, clock = camera(), Clock()
+    source = opened(network, "ros2://camera/image_raw", clock=clock)
+    network.say(CAMERA, image(1 * NS_PER_S))
+    clock.sleep(6.0)
+    network.say(CAMERA, image(2 * NS_PER_S))
+    old, new = read(source), read(source)
+    assert isinstance(old, Missing)
+    assert (old.sequence, old.t_source_ns, old.reasons["front"]) == (
+        *(0, 1 * NS_PER_S),
+        "it lay here for 6.0 s until it was decoded",
+    )
+    assert isinstance(new, Capture)
+    assert new.sequence == 1
 
 
 def test_a_time_that_stands_still_or_goes_back_a_little_is_missing_and_one_that_begins_anew_ends_the_drive() -> None:

@@ -28,9 +28,10 @@ from ros_bridge.address import parse_address
 from ros_bridge.bridge import Bridge
 from ros_bridge.messages import M, Message
 from ros_bridge.source import RosSource
+from ros_bridge.standstill import Standstill
 from ros_bridge.transport import Publication, Quality, Received
 from runtime.bus.viewed import BridgeOptions, BridgeReport, ViewedRun
-from runtime.contracts.clock import SystemClock
+from runtime.contracts.clock import Clock, SystemClock
 from runtime.contracts.errors import LinkError, SourceError
 from runtime.contracts.source import SourceRequest
 
@@ -86,11 +87,14 @@ class RclpyTransport:
         name: of the node.
         domain: None: as the environment says, or as ROS was begun with in this process.
         sim_time: `now_ns` follows /clock.
+        clock: tells when this process stood still.
 
     Raises LinkError where rclpy does not start.
     """
 
-    def __init__(self, name: str, domain: int | None = None, *, sim_time: bool = False) -> None:
+    def __init__(
+        self, name: str, domain: int | None = None, *, sim_time: bool = False, clock: Clock | None = None
+    ) -> None:
         try:
             if not rclpy.ok():
                 rclpy.init(domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
@@ -102,6 +106,7 @@ class RclpyTransport:
         self._executor.add_node(self._node)
         self._publishers: list[Any] = []
         self._closed = threading.Event()
+        self._standstill = Standstill(clock or SystemClock())
         self._thread = threading.Thread(target=self._spin, name="rclpy", daemon=True)
         self._thread.start()
 
@@ -111,11 +116,13 @@ class RclpyTransport:
         """See Transport."""
 
         def take(data: bytes) -> None:
-            now_ns = time.time_ns()
-            try:
-                on_received(Received(cdr.decode(kind, data, max_bytes=max_bytes), "", now_ns))
-            except SourceError as error:
-                on_received(Received(None, str(error), now_ns))
+            now_ns, message, refusal = time.time_ns(), None, self._standstill.step()
+            if not refusal:
+                try:
+                    message = cdr.decode(kind, data, max_bytes=max_bytes)
+                except SourceError as error:
+                    refusal = str(error)
+            on_received(Received(message, refusal, now_ns))
 
         with _told(f"{topic} cannot be listened to"):
             self._node.create_subscription(message_class(kind), topic, take, profile_of(quality), raw=True)
@@ -158,6 +165,7 @@ class RclpyTransport:
         try:
             while not self._closed.is_set():
                 self._executor.spin_once(timeout_sec=_IDLE_S)
+                self._standstill.step()
         except ExternalShutdownException:  # somebody ended ROS in this process
             return
 
