@@ -94,6 +94,7 @@ class RosSource:
             vehicle = RosVehicle(
                 states,
                 commands,
+                clock,
                 frame_id=address.frame_id,
                 speed_horizon_s=address.speed_horizon_s,
                 stop_mps2=address.stop_mps2,

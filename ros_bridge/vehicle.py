@@ -9,6 +9,7 @@ from dataclasses import replace
 from ros_bridge.messages import AckermannDrive, AckermannDriveStamped, Header, time_of
 from ros_bridge.states import NewestState
 from ros_bridge.transport import Publication
+from runtime.contracts.clock import Clock
 from runtime.contracts.errors import DriveOverError, SourceError
 from runtime.contracts.units import NS_PER_S
 from runtime.contracts.vehicle import Command, VehicleState
@@ -23,6 +24,7 @@ class RosVehicle:
         self,
         states: NewestState,
         commands: Publication | None,
+        clock: Clock,
         *,
         frame_id: str,
         speed_horizon_s: float,
@@ -33,10 +35,12 @@ class RosVehicle:
         self.states = states
         self._sampled = VehicleState(0)  # as it was told for the newest picture
         self._commands = commands
+        self._clock = clock
         self._frame_id = frame_id
         self._speed_horizon_s = speed_horizon_s
         self._stop_mps2 = stop_mps2
         self._last: AckermannDriveStamped | None = None  # that was sent
+        self._sent_ns = 0  # when that was, on the host's clock
         self._over = False
         self._sending = threading.Lock()  # nothing is sent behind the stop
 
@@ -67,19 +71,22 @@ class RosVehicle:
             if self._over:
                 raise DriveOverError("the drive was over before this command")
             self._commands.publish(message)
-            self._last = message
+            self._last, self._sent_ns = message, self._clock.monotonic_ns()
             self.sent += 1
 
     def stop(self) -> bool:
-        """The last of all commands: to stand, at `stop_mps2`, the wheels as they were told last. Tells whether it was
-        sent: not where nothing was commanded before, nor where `stop_mps2` is None. Raises LinkError. Idempotent.
+        """The last of all commands: to stand, at `stop_mps2`, the wheels as they were told last. Its stamp is
+        that one's and the time since: the camera may have been silent for long, and who looks drops an old order. Tells
+        whether it was sent: not where nothing was commanded before, nor where `stop_mps2` is None. Raises LinkError.
+        Idempotent.
         """
         with self._sending:
             first, self._over = not self._over, True
             if not first or self._commands is None or self._last is None or self._stop_mps2 is None:
                 return False
+            t_ns = self._last.header.stamp.ns + self._clock.monotonic_ns() - self._sent_ns
             drive = replace(self._last.drive, speed=0.0, acceleration=self._stop_mps2)
-            self._commands.publish(replace(self._last, drive=drive))
+            self._commands.publish(AckermannDriveStamped(Header(time_of(t_ns), self._frame_id), drive))
             return True
 
 

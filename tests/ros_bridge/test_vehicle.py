@@ -25,6 +25,7 @@ from ros_bridge.vehicle import RosVehicle, command_message
 from runtime.contracts.errors import DriveOverError, SourceError
 from runtime.contracts.units import NS_PER_S
 from runtime.contracts.vehicle import Command, Control, Reading, VehicleState
+from tests.ros_bridge.test_source import Clock
 
 MOVING = Twist(Vector3(4.0, 0.5), Vector3(z=0.25))
 
@@ -101,7 +102,7 @@ def test_an_acceleration_becomes_the_speed_that_it_leads_to_and_its_magnitude(
 
 def test_a_speed_from_far_ahead_is_none_and_holds_up_nothing_that_comes() -> None:
     states, topic = NewestState(), Topic()
-    vehicle = RosVehicle(states, topic, frame_id="base_link", speed_horizon_s=1.0)
+    vehicle = RosVehicle(states, topic, Clock(), frame_id="base_link", speed_horizon_s=1.0)
     states.take(at_speed(10.0, 3600 * NS_PER_S))
     with pytest.raises(SourceError, match=r"speed is 3\.6e\+03 s newer than the picture"):
         vehicle.state(NS_PER_S)
@@ -121,7 +122,7 @@ def test_a_clock_that_is_set_back_holds_up_nothing_and_what_is_late_by_less_is_c
 def test_in_shadow_mode_nothing_is_commanded() -> None:
     states = NewestState()
     states.take(at_speed(10.0))
-    vehicle = RosVehicle(states, None, frame_id="base_link", speed_horizon_s=1.0)
+    vehicle = RosVehicle(states, None, Clock(), frame_id="base_link", speed_horizon_s=1.0)
     assert not vehicle.obeys
     with pytest.raises(SourceError, match="shadow mode"):
         vehicle.apply(command())
@@ -141,7 +142,7 @@ def test_without_a_fresh_finite_speed_nothing_is_decided_and_nothing_commanded(
     states, topic = NewestState(), Topic()
     if speed is not None:
         states.take(at_speed(*speed))
-    vehicle = RosVehicle(states, topic, frame_id="base_link", speed_horizon_s=1.0)
+    vehicle = RosVehicle(states, topic, Clock(), frame_id="base_link", speed_horizon_s=1.0)
     with pytest.raises(SourceError, match=why):
         vehicle.state(NS_PER_S)
     with pytest.raises(SourceError, match="speed"):
@@ -156,7 +157,7 @@ def test_without_a_fresh_finite_speed_nothing_is_decided_and_nothing_commanded(
 def test_what_is_sent_follows_from_the_speed_that_the_record_holds_whatever_has_come_meanwhile() -> None:
     states, topic = NewestState(), Topic()
     states.take(at_speed(10.0))
-    vehicle = RosVehicle(states, topic, frame_id="base_link", speed_horizon_s=1.0)
+    vehicle = RosVehicle(states, topic, Clock(), frame_id="base_link", speed_horizon_s=1.0)
     sampled = vehicle.state(NS_PER_S).speed_mps
     assert sampled is not None
     states.take(at_speed(math.nan, NS_PER_S + 1))
@@ -166,18 +167,19 @@ def test_what_is_sent_follows_from_the_speed_that_the_record_holds_whatever_has_
     assert message.drive.speed == sampled.value + 2.0
 
 
-def test_the_last_command_of_all_is_to_stand_where_that_was_asked_for() -> None:
-    states, topic = NewestState(), Topic()
+def test_the_last_command_of_all_is_to_stand_now_where_that_was_asked_for() -> None:
+    states, topic, clock = NewestState(), Topic(), Clock()
     states.take(at_speed(10.0))
-    vehicle = RosVehicle(states, topic, frame_id="base_link", speed_horizon_s=1.0, stop_mps2=3.0)
+    vehicle = RosVehicle(states, topic, clock, frame_id="base_link", speed_horizon_s=1.0, stop_mps2=3.0)
     vehicle.state(NS_PER_S)
     vehicle.apply(command(steering_angle_rad=0.25))
+    clock.sleep(10.0)  # a silent camera's
     assert [vehicle.stop(), vehicle.stop()] == [True, False]
     with pytest.raises(DriveOverError, match="the drive was over"):
         vehicle.apply(command())
     commanded, last = topic.sent
     assert last == AckermannDriveStamped(
-        Header(time_of(NS_PER_S), "base_link"), AckermannDrive(steering_angle=0.25, speed=0.0, acceleration=3.0)
+        Header(time_of(11 * NS_PER_S), "base_link"), AckermannDrive(steering_angle=0.25, speed=0.0, acceleration=3.0)
     )
     assert commanded != last
 
@@ -188,7 +190,7 @@ def test_nobody_is_stopped_who_was_not_commanded_or_where_nobody_asked_for_it(
 ) -> None:
     states, topic = NewestState(), Topic()
     states.take(at_speed(10.0))
-    vehicle = RosVehicle(states, topic, frame_id="base_link", speed_horizon_s=1.0, stop_mps2=stop_mps2)
+    vehicle = RosVehicle(states, topic, Clock(), frame_id="base_link", speed_horizon_s=1.0, stop_mps2=stop_mps2)
     if commanded:
         vehicle.state(NS_PER_S)
         vehicle.apply(command())
@@ -199,5 +201,5 @@ def test_nobody_is_stopped_who_was_not_commanded_or_where_nobody_asked_for_it(
 def test_a_shadow_drive_keeps_a_stale_speed_with_its_age() -> None:
     states = NewestState()
     states.take(at_speed(5.0, 0))
-    vehicle = RosVehicle(states, None, frame_id="base_link", speed_horizon_s=1.0)
+    vehicle = RosVehicle(states, None, Clock(), frame_id="base_link", speed_horizon_s=1.0)
     assert vehicle.state(NS_PER_S).speed_mps == Reading(5.0, 0)
