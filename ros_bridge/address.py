@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
+from ros_bridge import cdr
+from ros_bridge.messages import Header
 from ros_bridge.stamp import Stamp
 from runtime.contracts.errors import SourceError
 
@@ -80,7 +82,7 @@ def parse_address(uri: str) -> Address:
         states=tuple(states),
         command=command,
         stamp=stamp,
-        frame_id=given.get("frame_id", "base_link"),
+        frame_id=_frame_id(given.get("frame_id", "base_link"), uri),
         domain=int(_number(given, "domain", float(domain_of_environment()), uri)),
         timeout_s=_number(given, "timeout_s", 10.0, uri),
         max_bytes=round(_number(given, "max_mib", 64.0, uri) * 2**20),
@@ -99,11 +101,21 @@ def domain_of_environment() -> int:
 
 def _topic(text: str, uri: str, what: str) -> str:
     topic = f"/{text.strip('/')}"
-    if topic == "/" or any(
-        not part.replace("_", "a").isalnum() or part[0].isdecimal() for part in topic[1:].split("/")
+    if (
+        topic == "/"
+        or not topic.isascii()
+        or any(not part.replace("_", "a").isalnum() or part[0].isdecimal() for part in topic[1:].split("/"))
     ):
         raise SourceError(f"source {uri!r}: {what} is {text!r}, which is no topic; write it like /camera/image_raw")
     return topic
+
+
+def _frame_id(text: str, uri: str) -> str:
+    try:
+        cdr.encode(Header(frame_id=text))
+    except SourceError as error:
+        raise SourceError(f"source {uri!r}: frame_id is {text!r}, which no command could carry: {error}") from error
+    return text
 
 
 def _number(given: dict[str, str], key: str, default: float, uri: str) -> float:
