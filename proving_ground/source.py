@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from proving_ground.car import CarState
 
 
+check_address = scenario_by_uri  # see `runtime.sources.open`
+
+
 def open_source(request: SourceRequest) -> ProvingGroundSource:
     """The source for a `proving-ground://` URI (see `proving_ground.catalogue`); raises SourceError."""
     return ProvingGroundSource(request, SystemClock(), time.sleep)

@@ -98,6 +98,9 @@ def bag_address(uri: str) -> BagAddress:
     return BagAddress(Path(path), image, tuple(states), stamp)
 
 
+check_address = bag_address  # see `runtime.sources.open`
+
+
 class LoggedStates:
     """The vehicle as the bag tells of it. Nothing moves it."""
 

@@ -23,6 +23,8 @@ from runtime.contracts.units import NS_PER_S
 
 PICTURE_TYPES: tuple[type[Message], ...] = (Image, CompressedImage)
 
+check_address = parse_address  # see `runtime.sources.open`
+
 _LOOK_AGAIN_S = 0.05
 _MAX_STATE_BYTES = 2**16
 

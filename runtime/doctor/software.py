@@ -14,12 +14,13 @@ from runtime.contracts.errors import SightlineError, SourceError
 from runtime.doctor.finding import Finding
 from runtime.sources.cameras.address import SCHEMES as CAMERAS
 from runtime.sources.cameras.address import parse
-from runtime.sources.location import located, scheme_of, without_password
+from runtime.sources.location import located, without_password
+from runtime.sources.open import check_address, source_name
 
 _PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pyzmq", "av", "msgspec", "mcap", "cryptography")
 _NEEDED = {"ros2": ("cyclonedds", "dds"), "rosbag": ("rosbags", "ros")}  # a source's package, and the extra with it
 _ARGUS_SOCKET = "tmp/argus_socket"
-_OF_FILES = ("file", "video", "images", "udacity")
+_OF_FILES = ("video", "images", "udacity")
 
 
 def python() -> Finding:
@@ -55,14 +56,14 @@ def source(config: Config, root: Path = Path("/")) -> Finding:
     uri = config.source
     if uri is None:
         return Finding("source", "ok", "the configuration names none; give one to sightline run by --source")
-    scheme, shown = scheme_of(uri) or "file", without_password(uri)
-    package, extra = _NEEDED.get(scheme, ("", ""))
-    if package and find_spec(package) is None:
-        mend = f"in a checkout of Sightline: python -m pip install '.[{extra}]'"
-        return Finding("source", "fail", f"{shown} needs {package}, which is not here", mend)
-    mend = "name another by `source:` in the configuration, or by --source"
+    shown, mend = without_password(uri), "name another by `source:` in the configuration, or by --source"
     try:
-        if scheme in CAMERAS:
+        name = source_name(uri)
+        package, extra = _NEEDED.get(name, ("", ""))
+        if package and find_spec(package) is None:
+            mend = f"in a checkout of Sightline: python -m pip install '.[{extra}]'"
+            raise SourceError(f"{shown} needs {package}, which is not here")
+        if name in CAMERAS:
             address = parse(uri)
             if address.kind == "v4l2" and not (root / address.place.lstrip("/")).exists():
                 mend = f"plug it in, or {mend} (v4l2-ctl --list-devices); a container is given it by --device"
@@ -70,12 +71,12 @@ def source(config: Config, root: Path = Path("/")) -> Finding:
             if address.kind == "csi" and not (root / _ARGUS_SOCKET).exists():
                 mend = "sudo systemctl restart nvargus-daemon; a container is given its socket (docs/jetson.md)"
                 raise SourceError(f"there is no /{_ARGUS_SOCKET}: the daemon of the CSI cameras does not run")
-        elif scheme in _OF_FILES:
+        elif name in _OF_FILES:
             located(uri)
-        elif scheme not in registry.names("sightline.sources"):
-            raise SourceError(f"{shown}: no source is registered for {scheme}://")
-    except SourceError as error:
-        return Finding("source", "fail", str(error), mend)
+        else:
+            check_address(uri)
+    except SightlineError as error:
+        return Finding("source", "fail", without_password(str(error)), mend)
     return Finding("source", "ok", shown)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -24,17 +26,39 @@ def open_source(request: SourceRequest) -> Source:
     (the csv file or its folder), a ROS bag (`.bag`, `.db3`, `.mcap`, or a folder with `metadata.yaml`), a folder of
     images, or else a video file. Raises SourceError naming what there is instead.
     """
-    if not request.uri:
+    return _opener(request.uri)(request)
+
+
+def check_address(uri: str) -> None:
+    """Raise SourceError where the source of a URI would refuse what it says. Nothing is opened.
+
+    Asked is what the module of a source may have beside the function that it registers: a `check_address` that takes
+    the URI. One that has none is not asked.
+    """
+    check = getattr(sys.modules[_opener(uri).__module__], "check_address", None)
+    if check is not None:
+        check(uri)
+
+
+def source_name(uri: str) -> str:
+    """The name under which a source for the URI would be registered: its scheme, or by what lies at its path. Raises
+    SourceError where nothing does.
+    """
+    if not uri:
         raise SourceError("no source is named; give a path or a URI, e.g. --source drive.mp4")
-    scheme = scheme_of(request.uri)
-    name = _kind(located(request.uri).path) if scheme in (None, "file") else scheme
+    scheme = scheme_of(uri)
+    return _kind(located(uri).path) if scheme is None or scheme == "file" else scheme
+
+
+def _opener(uri: str) -> Callable[[SourceRequest], Source]:
+    name = source_name(uri)
     registered = registry.names("sightline.sources")
     if name not in registered:
         raise SourceError(
-            f"source {request.uri!r}: no source is registered for {name}://; there are: "
+            f"source {uri!r}: no source is registered for {name}://; there are: "
             f"{', '.join(f'{known}://' for known in registered)}, file:// and plain paths"
         )
-    return cast(Source, registry.load("sightline.sources", name)(request))
+    return cast(Callable[[SourceRequest], Source], registry.load("sightline.sources", name))
 
 
 def _kind(path: Path) -> str:

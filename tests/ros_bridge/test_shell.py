@@ -315,6 +315,8 @@ def test_rclpy_uris_are_sources(ros: Ros, shell: Any) -> None:
     source.close()
     with pytest.raises(SourceError, match="nobody publishes /other"):
         shell.open_source(SourceRequest("rclpy://other?timeout_s=0.1", ("front",), None))
+    with pytest.raises(SourceError, match="unknown option 'comand'"):
+        shell.check_address("rclpy://camera?comand=/x")
 
 
 def test_the_bridge_runs_over_rclpy_until_the_run_is_over(ros: Ros, shell: Any, tmp_path: Path) -> None:

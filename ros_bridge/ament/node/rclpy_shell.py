@@ -35,6 +35,7 @@ from runtime.contracts.clock import Clock, SystemClock
 from runtime.contracts.errors import LinkError, SourceError
 from runtime.contracts.source import SourceRequest
 
+check_address = parse_address  # see `runtime.sources.open`
 PARAMETERS: dict[str, Any] = {"run": "", "wait_s": 60.0, "space": "sightline", "frame_id": ""}
 """The node's parameters and their defaults; `use_sim_time` is every node's."""
 

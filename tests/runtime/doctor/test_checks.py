@@ -160,7 +160,7 @@ def test_a_camera_that_needs_gstreamer_fails_without_it_and_others_do_not(monkey
         ("rtsp://me:word@10.0.0.7/road", "ok", "rtsp://me:***@10.0.0.7/road"),
         ("v4l2:///dev/no-such-camera", "fail", "there is no /dev/no-such-camera"),
         ("no-such-file.mp4", "fail", "no such file"),
-        ("nowhere://x", "fail", "no source is registered for nowhere://"),
+        ("nowhere://me:word@x", "fail", "source 'nowhere://me:***@x': no source is registered for nowhere://"),
     ],
 )
 def test_whether_the_configured_source_is_there_is_told(uri: str | None, verdict: str, said: str) -> None:
@@ -171,11 +171,32 @@ def test_whether_the_configured_source_is_there_is_told(uri: str | None, verdict
 
 
 @pytest.mark.parametrize(
-    ("uri", "extra"), [("ros2://camera/image_raw", "'.[dds]'"), ("rosbag://monday.bag", "'.[ros]'")]
+    ("uri", "why"),
+    [
+        ("ros2://camera?comand=/x", "unknown option 'comand'"),
+        ("ros2://camera/image_raw?command=/cmd", "no state= tells the speed"),
+        ("rosbag:///nowhere/x.bag", "no such file"),
+        ("proving-ground://lane?sed=7", "unknown key 'sed'"),
+    ],
+)
+def test_a_source_that_a_run_would_refuse_for_what_its_uri_says_is_a_failure(
+    uri: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(software, "find_spec", lambda name: name)
+    found = software.source(Config(source=uri))
+    assert (found.verdict, why in found.found, bool(found.mend)) == ("fail", True, True)
+
+
+@pytest.mark.parametrize(
+    ("uri", "extra"),
+    [("ros2://camera/image_raw", "'.[dds]'"), ("rosbag://monday.bag", "'.[ros]'"), ("monday.bag", "'.[ros]'")],
 )
 def test_a_source_whose_package_is_missing_fails_with_the_way_to_it(
-    uri: str, extra: str, monkeypatch: pytest.MonkeyPatch
+    uri: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "monday.bag").touch()
+    monkeypatch.setattr(software, "find_spec", lambda name: name)
     assert software.source(Config(source=uri)).verdict == "ok"
     monkeypatch.setattr(software, "find_spec", lambda name: None)
     found = software.source(Config(source=uri))

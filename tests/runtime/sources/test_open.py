@@ -12,7 +12,7 @@ from runtime.contracts.errors import SourceError
 from runtime.contracts.source import Source, SourceRequest
 from runtime.sources.images import ImagesSource
 from runtime.sources.location import located, scheme_of
-from runtime.sources.open import open_source
+from runtime.sources.open import check_address, open_source, source_name
 from runtime.sources.udacity import UdacitySource
 from runtime.sources.video import VideoSource
 from tests.runtime.sources.movies import frame, movie
@@ -43,6 +43,17 @@ def test_a_scheme_names_the_source(tmp_path: Path) -> None:
     assert isinstance(opened(f"images://{tmp_path}/IMG?frame_rate_hz=5"), ImagesSource)
     assert isinstance(opened(f"video://{movie(tmp_path / 'a.mp4', 2)}"), VideoSource)
     assert isinstance(opened(f"VIDEO://{tmp_path / 'a.mp4'}"), VideoSource)
+
+
+def test_a_source_is_named_before_it_is_opened_and_may_say_what_it_would_refuse(tmp_path: Path) -> None:
+    (tmp_path / "monday.bag").touch()
+    assert source_name(f"file://{tmp_path}/monday.bag") == "rosbag"
+    assert source_name("ROS2://camera") == "ros2"
+    assert source_name("gopher://camera/stream") == "gopher"
+    check_address(f"{tmp_path}/monday.bag")
+    check_address("video://nowhere.mp4")  # its module has nothing to say
+    with pytest.raises(SourceError, match="unknown option 'comand'"):
+        check_address("ros2://camera?comand=/x")
 
 
 def test_the_uri_is_kept_for_the_record(tmp_path: Path) -> None:
