@@ -61,7 +61,7 @@ class Bridge:
     def __init__(self, run: ViewedRun, options: BridgeOptions, transport: Transport, clock: Clock) -> None:
         self._run, self._options, self._transport, self._clock = run, options, transport, clock
         self._manifest = _manifest(run)
-        self._own_times = run.source_uri.partition("://")[0].lower() in _SPEAK_ROS
+        self._own_times = run.source_name in _SPEAK_ROS
         self._published: Counter[str] = Counter()
         self.refused = 0
         self._pictures, self._scale = ShownPictures(), Scale()

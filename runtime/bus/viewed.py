@@ -30,13 +30,15 @@ class Listener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ViewedRun:
-    """One run. `source_uri`: without a password. `model_path`: the drive's own copy, with its manifest. `listen`
+    """One run. `source_uri`: without a password. `source_name`: under which its source is registered; "" where a plain
+    path lies elsewhere by now, or for whoever asks. `model_path`: the drive's own copy, with its manifest. `listen`
     connects to all that the run says, for topics that begin so, with a queue of so many messages. `is_over`: it has
     ended, in order or not.
     """
 
     drive_id: str
     source_uri: str
+    source_name: str
     model_path: Path
     listen: Callable[[Iterable[str], int], Listener]
     is_over: Callable[[], bool]

@@ -65,16 +65,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _viewed(plan: RunPlan) -> ViewedRun:
+    from contextlib import suppress
+
     from runtime.bus.publisher import Subscriber
     from runtime.bus.viewed import ViewedRun
+    from runtime.contracts.errors import SourceError
     from runtime.sources.location import without_password
+    from runtime.sources.open import source_name
     from runtime.supervise.running import is_over
 
     def listen(topics: Iterable[str], queue: int) -> Subscriber:
         return Subscriber((plan.viewers, plan.pictures), topics, queue, plan.credentials("marker"))
 
     source_uri = without_password(plan.source_uri)  # bridges tell it to their world
-    return ViewedRun(plan.drive_id, source_uri, plan.model_path, listen, lambda: is_over(plan))
+    name = ""
+    with suppress(SourceError):  # a path that was named from another folder, or is gone
+        name = source_name(plan.source_uri)
+    return ViewedRun(plan.drive_id, source_uri, name, plan.model_path, listen, lambda: is_over(plan))
 
 
 def _plan(wanted: Path | None, wait_s: float) -> RunPlan:

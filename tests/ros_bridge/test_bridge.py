@@ -39,7 +39,7 @@ CAMERA = read_manifest(MODEL).cameras[0]
 class Bench:
     """A bus with a bridge on it."""
 
-    def __init__(self, folder: Path, source_uri: str, options: BridgeOptions) -> None:
+    def __init__(self, folder: Path, source_name: str, options: BridgeOptions) -> None:
         self.network = Network()
         endpoint = f"ipc://{folder}/viewers"
         self.publisher = Publisher(endpoint, "session", 100)
@@ -48,7 +48,7 @@ class Bench:
         def listen(prefixes: Iterable[str], queue: int) -> Subscriber:
             return Subscriber([endpoint], prefixes, queue)
 
-        run = ViewedRun("drive-1", source_uri, MODEL, listen, lambda: self.over)
+        run = ViewedRun("drive-1", "monday.bag", source_name, MODEL, listen, lambda: self.over)
         self.bridge = Bridge(run, options, self.network, SystemClock())
 
     def say(self, topic: Topic, message: msgspec.Struct, *, sequence: int = 0, name: str | None = None) -> None:
@@ -105,7 +105,7 @@ def shown() -> messages.CompressedImage:
 
 @pytest.fixture
 def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
-    with closing(Bench(tmp_path, getattr(request, "param", "ros2://camera"), BridgeOptions())) as one:
+    with closing(Bench(tmp_path, getattr(request, "param", "ros2"), BridgeOptions())) as one:
         yield one
 
 
@@ -118,7 +118,9 @@ def test_a_drive_is_described_at_once_for_who_comes_late(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bench", "stamp_ns"), [("ros2://camera", T_NS), ("rclpy://camera", T_NS), ("a.mp4", UTC_NS)], indirect=["bench"]
+    ("bench", "stamp_ns"),
+    [("ros2", T_NS), ("rclpy", T_NS), ("rosbag", T_NS), ("video", UTC_NS), ("", UTC_NS)],
+    indirect=["bench"],
 )
 def test_a_frames_overlay_and_map_carry_its_stamp_where_its_source_speaks_ros(bench: Bench, stamp_ns: int) -> None:
     bench.connect()

@@ -389,7 +389,9 @@ def test_the_parameters_file_names_the_nodes_parameters() -> None:
 def ended_run(folder: Path) -> ViewedRun:
     """A run that says nothing and is over."""
     silence = SimpleNamespace(malformed=0, receive=lambda timeout_ms: None, close=lambda: None)
-    return ViewedRun("drive-1", "rclpy://camera", folder / "none.onnx", lambda topics, queue: silence, lambda: True)
+    return ViewedRun(
+        "drive-1", "rclpy://camera", "rclpy", folder / "none.onnx", lambda topics, queue: silence, lambda: True
+    )
 
 
 def _decoded(ros: Ros, topic: str) -> Any:

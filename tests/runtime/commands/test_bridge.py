@@ -38,9 +38,8 @@ def _handlers_stay() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def test_a_bridge_is_handed_the_run_and_no_password(
-    plan: RunPlan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def handed_over(plan: RunPlan, monkeypatch: pytest.MonkeyPatch) -> ViewedRun:
+    """What the verb hands to a bridge of the plan's run."""
     handed: list[ViewedRun] = []
 
     def bridge(run: ViewedRun, options: BridgeOptions, _stopped: Callable[[], bool]) -> BridgeReport:
@@ -48,14 +47,33 @@ def test_a_bridge_is_handed_the_run_and_no_password(
         assert options == BridgeOptions(domain=7)
         return BridgeReport({"drive": 1}, 0, 0)
 
-    monkeypatch.setattr(registry, "load", lambda _group, _name: bridge)
     parser = argparse.ArgumentParser()
     verb.add_arguments(parser)
     arguments = parser.parse_args(["--run", str(Path(plan.drive_dir).parent), "--domain", "7"])
     arguments.json = True
-    with shared(Path(plan.drive_dir)):
+    with monkeypatch.context() as patched, shared(Path(plan.drive_dir)):
+        patched.setattr(registry, "load", lambda _group, _name: bridge)
         assert verb.run(arguments) == 0
     [run] = handed
-    assert run.source_uri == "rtsp://driver:***@192.0.2.7/front?channel=1"
+    return run
+
+
+def test_a_bridge_is_handed_the_run_and_no_password(
+    plan: RunPlan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = handed_over(plan, monkeypatch)
+    assert (run.source_uri, run.source_name) == ("rtsp://driver:***@192.0.2.7/front?channel=1", "rtsp")
     assert json.loads(capsys.readouterr().out)["published"] == {"drive": 1}
+    shutil.rmtree(plan.run_dir)
+
+
+def test_a_bridge_is_told_what_lies_at_a_plain_path_while_it_lies_there(
+    plan: RunPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "monday.bag").touch()
+    for name, known in (("monday.bag", "rosbag"), ("tuesday.bag", "")):
+        there = replace(plan, source_uri=str(tmp_path / name))
+        write_plan(there)
+        run = handed_over(there, monkeypatch)
+        assert (run.source_uri, run.source_name) == (there.source_uri, known)
     shutil.rmtree(plan.run_dir)
