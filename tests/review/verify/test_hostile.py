@@ -85,7 +85,8 @@ def test_an_intact_bundle_within_a_drive_that_was_changed_does_not_answer_for_it
     drive: Path, copy: Path, both: Callable[[Path], tuple[int, int]]
 ) -> None:
     """Whoever opens that folder opens the drive."""
-    make_bundle(drive, Request(), copy)
+    made = Path(make_bundle(drive, Request(), copy.parent / "made").bundle)
+    made.rename(copy / made.name)
     rewrite(copy / "segment-0001.mcap", lambda t, _, data: None if t == "/decision" else data)
     assert both(copy) == (1, 1)
     with opened(copy) as found:
