@@ -19,13 +19,16 @@ from runtime.record.drive import open_drive
 
 ROOT = Path(__file__).parent.parent.parent
 SIGHTLINE = str(Path(sysconfig.get_path("scripts")) / "sightline")
+# Of a video, a bridge that hears the second picture first has nothing to show up to the next key picture.
+CONFIG = "record: {picture_codec: jpeg}\n"
 SCENARIO = "proving-ground://lane?seed=7&duration_s=2&frame_rate_hz=10&width=320&height=180"
 PATIENCE_S = 120
 
 
 def driven(tmp_path: Path, domain: int, options: str, *car: str) -> tuple[dict[str, Any], dict[str, Any], Path]:
     """What the car heard, what the bridge gave on, and the drive's folder."""
-    out = tmp_path / "drives"
+    out, config = tmp_path / "drives", tmp_path / "config.yaml"
+    config.write_text(CONFIG, encoding="utf-8")
     scenario = (sys.executable, "-m", "benchmarks.ros_car", "--domain", str(domain), "--scenario", SCENARIO, *car)
     bridge = (SIGHTLINE, "bridge", "--run", str(out), "--domain", str(domain), "--wait-s", "60", "--json")
     source = f"ros2://camera/image_raw?domain={domain}&timeout_s=4{options}"
@@ -37,7 +40,7 @@ def driven(tmp_path: Path, domain: int, options: str, *car: str) -> tuple[dict[s
         subprocess.Popen(bridge, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as the_bridge,
     ):
         try:
-            run = (SIGHTLINE, "run", "--source", source, "--out", str(out), "--json")
+            run = (SIGHTLINE, "run", str(config), "--source", source, "--out", str(out), "--json")
             drive = subprocess.run(
                 run, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
             )
