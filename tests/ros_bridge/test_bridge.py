@@ -27,6 +27,7 @@ from runtime.contracts.link import Payload
 from runtime.contracts.model import read_manifest
 from runtime.contracts.topics import Topic
 from runtime.contracts.vehicle import Control
+from runtime.record.h264 import FORMAT, H264Encoder
 from tests.ros_bridge.network import Network, Publication
 
 MODEL = packaged("concepts.onnx") or Path()
@@ -146,6 +147,24 @@ def test_without_its_map_the_picture_goes_on_bare(bench: Bench) -> None:
     bench.connect()
     bench.say(topics.PICTURE, shown(), sequence=9, name=f"/camera/{CAMERA}/image")
     bench.until(lambda: bench.network.sent["/sightline/overlay/compressed"])
+
+
+def test_a_video_is_shown_from_the_first_key_picture_that_is_heard(bench: Bench) -> None:
+    encoder = H264Encoder(*PICTURE.shape[:2], quality=25)
+    units = [encoder.encode(PICTURE, key=sequence in (0, 2)) for sequence in range(4)]
+    bench.connect()
+    for sequence in (1, 2, 3):  # the first was said before anybody listened
+        video = messages.CompressedVideo(messages.timestamp(UTC_NS), CAMERA, units[sequence], FORMAT, sequence)
+        bench.say(topics.VIDEO, video, sequence=sequence, name=f"/camera/{CAMERA}/video")
+    bench.say(topics.EVENT, event("all was said"))
+    bench.until(lambda: "all was said" in str(bench.network.sent["/sightline/events"][-1]))
+    overlays = bench.network.sent["/sightline/overlay/compressed"]
+    assert len(overlays) == 2
+    for overlay in overlays:
+        assert isinstance(overlay, CompressedImage)
+        drawn = cv2.imdecode(np.frombuffer(overlay.data, np.uint8), cv2.IMREAD_COLOR)
+        assert drawn is not None
+        assert abs(drawn[45, 80].astype(int) - PICTURE[45, 80]).max() < 10
 
 
 def test_what_sets_off_an_incident_and_what_a_process_counts_are_given_on(bench: Bench) -> None:
