@@ -15,8 +15,7 @@ from runtime.record.journal import SUFFIX, Survey, survey
 from runtime.record.reading import read_messages
 from runtime.record.segment import TEMPORARY, SegmentFile, read_note, segment_files
 from runtime.seal.chain import file_hash, recorded_seals
-from runtime.seal.envelope import key_id_of
-from runtime.seal.keys import key_dir_of, known_keys
+from runtime.seal.keys import copies_in_drives, key_dir_of
 from runtime.seal.rotation import ROTATION_PREFIX
 from runtime.seal.statement import (
     INCIDENTS_NAME,
@@ -26,7 +25,6 @@ from runtime.seal.statement import (
     ClosingSeal,
     Seal,
     SegmentSeal,
-    key_name,
     seal_hash,
 )
 from runtime.supervise.plan import CONFIG_NAME
@@ -87,8 +85,8 @@ def _is_ours(drive_dir: Path, key_dir: Path | None) -> bool:
     shown = {entry.name for entry in drive_dir.glob(f"{KEY_PREFIX}*{KEY_SUFFIX}")}
     if not shown:
         return False
-    ours = known_keys(key_dir or key_dir_of(recorded_config(drive_dir / CONFIG_NAME).record.key_dir))
-    return any(key_name(key_id_of(key)) in shown for key in ours)
+    ours = copies_in_drives(key_dir or key_dir_of(recorded_config(drive_dir / CONFIG_NAME).record.key_dir))
+    return not shown.isdisjoint(ours)
 
 
 def half_written(drive_dir: Path) -> Iterator[Path]:

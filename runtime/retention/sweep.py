@@ -18,8 +18,7 @@ from runtime.retention.reserve import Reserve, is_no_room
 from runtime.retention.use import DiskUse
 from runtime.seal.chain import DriveSealer
 from runtime.seal.envelope import EnvelopeError, key_id_of, parse_public_key
-from runtime.seal.keys import VehicleKey, load_key, retired_files
-from runtime.seal.statement import KEY_PREFIX
+from runtime.seal.keys import VehicleKey, copy_of_retired, load_key, retired_files
 
 _MIB = 1024 * 1024
 # Where nothing more may go, thousands of files are looked at again after so many sweeps, or as soon as the drive that
@@ -182,7 +181,7 @@ def _identity(path: Path, problems: list[str]) -> set[str]:
         why = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else f"is damaged: {error}"
         problems.append(
             f"nothing can be deleted from drives that an earlier key signed, for its public half {path} {why}; each of "
-            f"them has a copy of it, {path.name.replace('retired-', KEY_PREFIX)}: put it back"
+            f"them has a copy of it, {copy_of_retired(path)}: put it back"
         )
         return set()
 

@@ -32,8 +32,10 @@ from runtime.seal.envelope import (
 )
 from runtime.seal.private import Kept, private_file, public_file, read_private, refuse_open
 from runtime.seal.rotation import ROTATION_TYPE, Rotation, rotation_payload
+from runtime.seal.statement import KEY_PREFIX, KEY_SUFFIX, key_name
 
 KEY_NAME, PUBLIC_NAME = "signing.key", "signing.pub"
+_RETIRED_PREFIX = "retired-"
 _KEPT = Kept("signing key", "nobody could trust its signatures", SealError)
 
 
@@ -141,9 +143,25 @@ def known_keys(folder: Path) -> tuple[bytes, ...]:
     return tuple(read_public_key(path) for path in (*paths, *retired_files(folder)))
 
 
+def copies_in_drives(folder: Path) -> frozenset[str]:
+    """The names of the files by which drives show the keys of this vehicle. Those before today's need not be readable.
+    Raises SealError where today's is damaged.
+    """
+    today = [path for path in (folder / PUBLIC_NAME,) if path.is_file()]
+    return frozenset(
+        [key_name(key_id_of(read_public_key(path))) for path in today]
+        + [copy_of_retired(path) for path in retired_files(folder)]
+    )
+
+
+def copy_of_retired(path: Path) -> str:
+    """The name that a retired public half has in the drives that it signed."""
+    return path.name.replace(_RETIRED_PREFIX, KEY_PREFIX)
+
+
 def retired_files(folder: Path) -> tuple[Path, ...]:
     """The public halves that were in use before."""
-    return tuple(sorted(folder.glob("retired-*.pub")))
+    return tuple(sorted(folder.glob(f"{_RETIRED_PREFIX}*{KEY_SUFFIX}")))
 
 
 def rotation_files(folder: Path) -> tuple[Path, ...]:
@@ -176,7 +194,7 @@ def _show_public_half(folder: Path, key: VehicleKey) -> None:
 
 
 def _retired_name(key_id: str) -> str:
-    return f"retired-{key_id[:16]}.pub"
+    return f"{_RETIRED_PREFIX}{key_id[:16]}{KEY_SUFFIX}"
 
 
 def _vehicle_key(private: Any) -> VehicleKey:

@@ -20,7 +20,7 @@ from runtime.contracts.messages import Closing
 from runtime.contracts.topics import CLOSING, EVENT, LEDGER
 from runtime.record.drive import open_drive
 from runtime.record.journal import SUFFIX, survey
-from runtime.record.leftover import _MARK
+from runtime.record.leftover import _MARK, leftovers
 from runtime.record.lock import shared
 from runtime.record.recover import Recovery, recover
 from runtime.record.segment import journal_path
@@ -296,6 +296,16 @@ def test_the_command_takes_up_all_drives_of_a_folder_that_this_vehicle_began(dri
     assert sightline("recover", folder) == (0, {"drives": []})
     code, report = sightline("recover", folder / "absent")
     assert code == 2
+
+
+def test_a_damaged_retired_key_does_not_make_another_vehicles_drive_this_ones(drive_dir: Path, tmp_path: Path) -> None:
+    folder, key_dir = drive_dir.parent, tmp_path / "keys"
+    new_key(key_dir)
+    [shown] = drive_dir.glob("key-*.pub")
+    (key_dir / "retired-fedcba9876543210.pub").write_text("")
+    assert list(leftovers(folder, key_dir)) == []
+    (key_dir / shown.name.replace("key-", "retired-")).write_text("")
+    assert list(leftovers(folder, key_dir)) == [drive_dir]
 
 
 def test_a_run_takes_up_what_lies_beside_its_own_drive_and_says_what_it_found(drive_dir: Path) -> None:
