@@ -202,9 +202,9 @@ def test_with_no_room_for_the_end_the_run_says_so_and_recovery_ends_the_drive_on
 def test_where_room_is_short_the_oldest_goes_and_then_pictures_do_and_the_ledger_says_which(
     disk: SmallDisk, tmp_path: Path
 ) -> None:
-    run = start(disk, tmp_path, "real-time", min_free_mib=32)  # a segment a second, less than one MiB each
+    run = start(disk, tmp_path, "lockstep", min_free_mib=40)
     run.wait_until(lambda drive: segments(drive) >= 4)
-    disk.fill(leave_bytes=18 * MIB)  # from 16 to 24 MiB one picture in five is recorded
+    disk.fill(leave_bytes=22 * MIB)  # from 20 to 30 MiB one picture in five is recorded; a segment is less than one MiB
     run.wait_until(lambda drive: len(list(drive.glob("tombstone-*"))) >= 3)
     before = segments(run.drive())
     run.wait_until(lambda drive: segments(drive) >= before + 2)
