@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from runtime.record.journal import sync_directory
 
@@ -20,17 +22,27 @@ def write_whole(path: Path, data: bytes, *, contended: bool = False) -> None:
             a name that the next one writes over.
     """
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp" if contended else f"{path.name}.tmp")
+    with replacing(path, temporary) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    sync_directory(path.parent)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, temporary: Path) -> Iterator[BinaryIO]:
+    """Write a file under a name of its own, which is then put in place of `path`. Before its end the caller brings the
+    bytes to the disk, and afterwards the name in the folder. Where the disk refuses, nothing is left of it. Raises
+    OSError.
+    """
     try:
         with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            yield file
         temporary.replace(path)
     except OSError:
         with contextlib.suppress(OSError):  # the room that it takes is missing elsewhere
             temporary.unlink()
         raise
-    sync_directory(path.parent)
 
 
 def make_folders(folder: Path, mode: int = 0o777, *, exist_ok: bool = False) -> None:

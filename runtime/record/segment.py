@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import secrets
@@ -22,6 +21,7 @@ from runtime.contracts.regular_file import open_regular
 from runtime.contracts.topics import STORED, find_topic
 from runtime.record import scan
 from runtime.record.journal import LIBRARY, SUFFIX, register, sync_directory
+from runtime.record.on_disk import replacing
 from runtime.seal.part_file import BUNDLE_DRIVE, BUNDLE_MANIFEST, part_name
 
 METADATA_NAME = "sightline.segment"
@@ -144,17 +144,10 @@ def seal(drive_dir: Path, index: int, *, recovered: bool = False) -> Path:
     A crash at any moment leaves the journal, the sealed file, or both (then the sealed one is whole).
     """
     journal, sealed = journal_path(drive_dir, index), sealed_path(drive_dir, index)
-    temporary = sealed.with_name(sealed.name + TEMPORARY)
-    try:
-        with temporary.open("wb") as output, scan.mapped(journal) as buffer:
-            _rewrite(buffer, output, index, recovered)
-            output.flush()
-            os.fsync(output.fileno())
-        temporary.replace(sealed)
-    except OSError:
-        with contextlib.suppress(OSError):  # the room that it takes is missing elsewhere
-            temporary.unlink()
-        raise
+    with replacing(sealed, sealed.with_name(sealed.name + TEMPORARY)) as output, scan.mapped(journal) as buffer:
+        _rewrite(buffer, output, index, recovered)
+        output.flush()
+        os.fsync(output.fileno())
     sync_directory(drive_dir)
     journal.unlink()  # one that comes back after a power failure lies beside its sealed file, and counts for nothing
     return sealed
