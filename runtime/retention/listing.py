@@ -92,10 +92,10 @@ def segments_of(
     ]
 
 
-def size_on_disk(path: Path) -> int:
+def size_on_disk(file: Path | os.DirEntry[str]) -> int:
     """The bytes that a file's blocks take, 0 where there is no such file."""
     try:
-        return path.stat(follow_symlinks=False).st_blocks * 512
+        return file.stat(follow_symlinks=False).st_blocks * 512
     except OSError:
         return 0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runtime.contracts.units import NS_PER_S
 from runtime.record.journal import SUFFIX
-from runtime.retention.listing import entries, has_end, is_drive
+from runtime.retention.listing import entries, has_end, is_drive, size_on_disk
 
 # A change within the same tick of the clock leaves a folder's time as it was, and some filesystems book blocks late.
 _SETTLED_NS = 10 * NS_PER_S
@@ -61,19 +61,12 @@ def _measured(folder: os.DirEntry[str], changed_ns: int) -> _Measured:
     if not is_drive(found):
         return _Measured(changed_ns, 0, is_over=False)
     grows = any(one.name.endswith(SUFFIX) for one in found)  # it was taken up again
-    size_bytes = sum(_size_on_disk(entry) for entry in found)
+    size_bytes = sum(size_on_disk(entry) for entry in found)
     return _Measured(changed_ns, size_bytes, is_over=has_end(found) and not grows)
 
 
 def _changed_ns(folder: os.DirEntry[str]) -> int:
     try:
         return folder.stat(follow_symlinks=False).st_mtime_ns
-    except OSError:
-        return 0
-
-
-def _size_on_disk(entry: os.DirEntry[str]) -> int:
-    try:
-        return entry.stat(follow_symlinks=False).st_blocks * 512
     except OSError:
         return 0

@@ -94,6 +94,11 @@ def a_plan(drive_dir: Path, record: RecordConfig, bus: BusConfig | None = None) 
     )
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files of a folder, whole."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 class RecorderProcess:
     """The real recorder, started as the supervisor starts it, and killed at the end of the test."""
 

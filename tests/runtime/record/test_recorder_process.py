@@ -41,6 +41,7 @@ from tests.runtime.record.recording import (
     a_plan,
     all_acknowledged,
     an_input,
+    contents,
     declared_lost,
     over_tcp,
     stored_sets,
@@ -180,10 +181,6 @@ def assert_over(plan: RunPlan) -> None:
     """The recorder listens, and knows that the drive is over."""
     with pytest.raises(LinkError, match="the drive is over"):
         send_mark(plan.marks, "too late", "", timeout_s=PATIENCE_S, clock=SystemClock())
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_a_drive_that_ended_in_order_stays_so_while_its_process_lingers_though_the_recorder_is_killed_meanwhile(

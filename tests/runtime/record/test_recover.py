@@ -28,7 +28,15 @@ from runtime.seal.envelope import public_key_pem
 from runtime.seal.keys import default_key_dir, ensure_key, known_keys, new_key, rotate_key
 from runtime.seal.statement import key_name
 from runtime.supervise.plan import CONFIG_NAME
-from tests.runtime.record.recording import PATIENCE_S, Driver, RecorderProcess, a_plan, header_payload, stored_sets
+from tests.runtime.record.recording import (
+    PATIENCE_S,
+    Driver,
+    RecorderProcess,
+    a_plan,
+    contents,
+    header_payload,
+    stored_sets,
+)
 from tests.runtime.record.small_disk import SmallDisk
 
 # Recovers drive after drive, each in a child that dies at the n-th thing that it does to the disk; prints how it ended.
@@ -86,10 +94,6 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def drive_dir(left: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(left, tmp_path / "drives" / "drive"))
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def sightline(*arguments: str | Path) -> tuple[int, dict[str, Any]]:
